@@ -1,0 +1,1 @@
+"""How to talk to each system, behind the contract of migration/contract.py."""

@@ -1,0 +1,1 @@
+"""Procore: OAuth, the documents index, downloads and their errors."""

@@ -1,0 +1,109 @@
+"""What can be decided (actions), what came of it (outcomes), and the words both use."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from migration.entries import Entry, PathParts, Ref
+
+
+class ActionKind(StrEnum):
+    """The closed set of decided steps."""
+
+    MAKE_FOLDER = "make_folder"
+    COPY = "copy"
+    ADD_VERSION = "add_version"
+    RENAME = "rename"
+    DELETE = "delete"
+    SKIP = "skip"
+    FLAG = "flag"
+
+
+class OutcomeWord(StrEnum):
+    """The verdict on one action, in the words DryvIQ's users know."""
+
+    SUCCEEDED = "succeeded"
+    REVISED = "revised"
+    """Done, under another name than the source's."""
+    SKIPPED = "skipped"
+    """Not done, by rule or because it was already there."""
+    RETRYING = "retrying"
+    """Failed for now; the next run tries again."""
+    FLAGGED = "flagged"
+    """Needs a person."""
+    PENDING = "pending"
+    """Not reached yet. Never stored: it is the absence of an outcome."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the action needs nothing more in this plan."""
+        return self in (OutcomeWord.SUCCEEDED, OutcomeWord.REVISED, OutcomeWord.SKIPPED, OutcomeWord.FLAGGED)
+
+
+class VerificationLevel(StrEnum):
+    """How strongly the destination's content was proved equal to what was read. Never a bare 'verified'."""
+
+    STORED_HASH = "stored_hash"
+    """The destination's stored bytes were hashed."""
+    SENT_HASH = "sent_hash"
+    """The bytes sent were hashed and the destination confirmed their size or tag."""
+    SIZE = "size"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One decided step of a plan. `seq` is its place in the plan; folders come before what they hold."""
+
+    seq: int
+    action_id: str
+    kind: ActionKind
+    source: Ref | None
+    source_path: PathParts
+    destination_path: PathParts
+    """From the job's destination root."""
+    size_bytes: int | None = None
+    modified_at: datetime | None = None
+    reason: str | None = None
+    """Stable kebab-case code; always set for skip and flag."""
+    detail: str | None = None
+    renamed: bool = False
+    """Whether any part of the destination path differs from the source's names."""
+    expected: Entry | None = None
+    """What the plan saw at the destination path (the precondition); None = nothing there."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the action makes a folder."""
+        return self.kind is ActionKind.MAKE_FOLDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The verdict on one attempt of one action, durable in the ledger."""
+
+    action_id: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    word: OutcomeWord
+    reason: str | None = None
+    message: str | None = None
+    bytes_copied: int = 0
+    sha256: str | None = None
+    destination: Ref | None = None
+    destination_name: str | None = None
+    verification: VerificationLevel | None = None
+
+
+def action_id(source: Ref | None, source_path: PathParts, destination_path: PathParts) -> str:
+    """The action's identity: 32 hexadecimal characters of SHA-256 over source ref, version and destination path.
+
+    Without a source ref (should a system have none) the source path stands in. The same step decided again in a later
+    plan has the same id.
+    """
+    digest = hashlib.sha256()
+    fields = (source.system, source.id, source.version_id or "") if source else ("", *source_path)
+    for part in (*fields, "\x00", *destination_path):
+        digest.update(part.encode("utf-8", "surrogatepass") + b"\x1f")
+    return digest.hexdigest()[:32]

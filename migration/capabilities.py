@@ -1,0 +1,84 @@
+"""What a system can do and where its limits are, as data the engine decides by."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class CaseRule(StrEnum):
+    """How a system treats names that differ only in case."""
+
+    SENSITIVE = "sensitive"
+    PRESERVING = "preserving"
+    """Kept as given, but two names differing only in case are the same name."""
+
+
+class UnicodeRule(StrEnum):
+    """How a system treats names that differ only in Unicode normalisation."""
+
+    EXACT = "exact"
+    NORMALISING = "normalising"
+    """NFC and NFD forms of a name are the same name."""
+
+
+class LengthUnit(StrEnum):
+    """What segment and path lengths are counted in."""
+
+    CHARACTERS = "characters"
+    UTF16_UNITS = "utf16_units"
+    BYTES = "bytes"
+    """UTF-8 bytes."""
+
+
+class Operation(StrEnum):
+    """The optional protocols of the contract; a connector declares exactly those it implements."""
+
+    RANGE_READS = "range_reads"
+    CHANGES = "changes"
+    VERSIONS = "versions"
+    ADD_VERSION = "add_version"
+    MOVE = "move"
+    DELETE_TO_TRASH = "delete_to_trash"
+    SET_TIMES = "set_times"
+    SERVER_SIDE_COPY = "server_side_copy"
+    PERMISSIONS = "permissions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRules:
+    """Which names are legal in one system. Lengths of None mean no limit is known."""
+
+    case: CaseRule = CaseRule.SENSITIVE
+    unicode: UnicodeRule = UnicodeRule.EXACT
+    forbidden_characters: frozenset[str] = frozenset()
+    forbidden_names: frozenset[str] = frozenset()
+    """Lower case; compared case-insensitively with the whole segment."""
+    forbidden_stems: frozenset[str] = frozenset()
+    """Lower case; forbidden whatever the extension, as Windows does with CON and NUL."""
+    forbidden_prefixes: tuple[str, ...] = ()
+    forbidden_suffixes: tuple[str, ...] = ()
+    trim_around_extension: bool = False
+    """Whitespace directly before or after the extension is illegal (Procore)."""
+    segment_length_max: int | None = None
+    path_length_max: int | None = None
+    length_unit: LengthUnit = LengthUnit.CHARACTERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """One system's abilities and limits. None means unknown."""
+
+    names: NameRules = field(default_factory=NameRules)
+    file_size_max_bytes: int | None = None
+    checksum_types: frozenset[str] = frozenset()
+    time_precision_seconds: float | None = None
+    atomic_publish: bool = False
+    stable_ids: bool = False
+    keeps_versions: bool = False
+    keeps_times: bool = False
+    rewrites_content_on_ingest: bool = False
+    operations: frozenset[Operation] = frozenset()
+    calls_per_page: int = 0
+    entries_per_page: int | None = None
+    calls_per_download: int = 0
+    calls_per_upload: int = 0
+    calls_per_folder: int = 0

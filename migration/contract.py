@@ -1,0 +1,152 @@
+"""The contract every connector fulfils. tests/contract/ proves it for each of them.
+
+Paths handed to a connector start at the connection's root; paths in walked entries start at the walked root.
+A connector is an async context manager: entering opens connections, leaving closes them. It raises only the errors of
+migration/errors.py (translated once, at its edge) and asyncio.CancelledError.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, Self
+
+from migration.capabilities import Capabilities
+from migration.entries import Entry, ListingProblem, PathParts, Ref
+
+
+@dataclass(frozen=True, slots=True)
+class WalkPage:
+    """Some entries of a walk. `cursor` continues the walk right after this page; None = this was the last page.
+
+    `restarted` True means the listing changed under the walk and begins again: the caller discards every page so far.
+    """
+
+    entries: tuple[Entry, ...]
+    problems: tuple[ListingProblem, ...]
+    cursor: str | None
+    calls: int = 0
+    expected_total: int | None = None
+    """How many entries the whole walk will give, when the system says so."""
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What the plan saw at the destination path; None = nothing there. Publishing refuses anything else."""
+
+    expected: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the destination now holds. `name` is the name as the system kept it; `stored_sha256` is given only when the
+    system's stored bytes were hashed by it or by the connector, not when only the sent bytes were."""
+
+    ref: Ref
+    name: str
+    size_bytes: int
+    modified_at: datetime | None
+    stored_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence of a connection test. `level` is info, warning or problem."""
+
+    level: str
+    code: str
+    message: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """What a connection can see and do, in words a person can act on."""
+
+    usable: bool
+    who: str | None
+    findings: tuple[Finding, ...]
+    roots: tuple[str, ...] = ()
+    """What can be named as the first part of a job's path (Procore: projects); empty when there is nothing to choose."""
+
+
+class Connector(Protocol):
+    """Access to one system through one connection."""
+
+    @property
+    def system(self) -> str:
+        """Stable lower-case name of the system, the `system` of every Ref it makes."""
+        ...
+
+    @property
+    def display_name(self) -> str:
+        """What people call the system."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Constant for the life of the connector."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    def walk(self, root: PathParts, resume_from: str | None = None) -> AsyncIterator[WalkPage]:
+        """List everything below `root`, folders before what is in them, in an order that is the same for an unchanged
+        system. The root itself is not an entry. A missing root raises ConfigurationError (never an empty walk); a part
+        that cannot be listed is a ListingProblem, not an exception."""
+        ...
+
+    def open(
+        self, entry: Entry, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The entry's bytes from `offset`, `length` of them or to the end; each chunk is non-empty, at most 4 MiB.
+
+        A body shorter or longer than the entry says is a RetryableError (code `short-body`, `long-body`) raised by the
+        iterator, never an end. A source whose version is no longer the entry's raises ItemError `source-changed`.
+        """
+        ...
+
+    async def stat(self, path: PathParts) -> Entry | None:
+        """The entry at `path` now; None if nothing is there. `entry.path` is `path`."""
+        ...
+
+    async def make_folder(self, path: PathParts) -> Ref:
+        """Make the folder and its parents; one that is already there is returned. A file in the way is an ItemError
+        `not-a-folder`."""
+        ...
+
+    async def put(
+        self,
+        path: PathParts,
+        chunks: AsyncIterator[bytes],
+        *,
+        size_bytes: int | None,
+        modified_at: datetime | None,
+        precondition: Precondition,
+        staging_key: str,
+        before_publish: Callable[[], Awaitable[None]],
+    ) -> Stored:
+        """Write a file under a staged name or upload session, then publish it under `path` if the precondition holds.
+
+        `before_publish` is awaited once, after every byte is at the destination and before anything becomes visible; if it
+        raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so that a
+        retry after a crash replaces the leftover. On any failure or cancellation nothing is visible and nothing staged
+        stays behind. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise RetryableError.
+        The parent folder must exist: ItemError `parent-missing` otherwise.
+        """
+        ...
+
+    async def test(self) -> ConnectionReport:
+        """Try what can be tried without changing anything; never raises for what a report can say."""
+        ...
+
+
+class Flushable(Protocol):
+    """A destination whose published files become durable only when asked. Called before outcomes are recorded."""
+
+    async def flush(self, paths: tuple[PathParts, ...]) -> None:
+        """Return when the content and names of these published files would survive a power loss."""
+        ...

@@ -1,0 +1,1 @@
+"""A Procore on loopback, faithful enough that independent Procore clients work against it."""
