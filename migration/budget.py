@@ -1,4 +1,4 @@
-"""What a connector needs to know of the call budget. Who keeps the budget (Prefect's concurrency limits) lives in tasks/."""
+"""What a connector needs to know of the call budget. Who keeps it (Prefect's concurrency limits) lives in tasks/."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ class RateLimitReading:
     """What one answer said about a rate limit (Procore: X-Rate-Limit-Limit, -Remaining, -Reset).
 
     Which window is meant (hourly or spike) is not stated by Procore; `limit` and the distance to `reset_at` tell.
-    `server_now` is the answer's own Date header, so that clock skew between the machines can be removed; None if absent.
+    `server_now` is the answer's own Date header, so that clock skew between machines can be removed; None if absent.
     """
 
     limit: int

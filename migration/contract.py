@@ -68,7 +68,7 @@ class ConnectionReport:
     who: str | None
     findings: tuple[Finding, ...]
     roots: tuple[str, ...] = ()
-    """What can be named as the first part of a job's path (Procore: projects); empty when there is nothing to choose."""
+    """What can be named as the first part of a job's path (Procore: projects); empty when there is no choice."""
 
 
 class Connector(Protocol):
@@ -129,10 +129,10 @@ class Connector(Protocol):
         staging_key: str,
         before_publish: Callable[[], Awaitable[None]],
     ) -> Stored:
-        """Write a file under a staged name or upload session, then publish it under `path` if the precondition holds.
+        """Write a file under a staged name or upload session, then publish it as `path` if the precondition holds.
 
-        `before_publish` is awaited once, after every byte is at the destination and before anything becomes visible; if it
-        raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so that a
+        `before_publish` is awaited once, after every byte is at the destination and before anything becomes visible;
+        if it raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so that a
         retry after a crash replaces the leftover. On any failure or cancellation nothing is visible and nothing staged
         stays behind. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise RetryableError.
         The parent folder must exist: ItemError `parent-missing` otherwise.

@@ -10,7 +10,8 @@
     └── ContractViolation       a bug in SiteHaul or in a connector
 
 StoppedResumable is not an error: the run used up its budget or time and the next run continues there.
-`code` is stable and machine-readable (ledger, reports); the message is one sentence for a person; `fix` says what to do.
+`code` is stable and machine-readable (ledger, reports); the message is one sentence for a person; `fix` says what to
+do.
 """
 
 from datetime import datetime
@@ -60,7 +61,7 @@ class ContractViolation(SiteHaulError):
     """A connector or the engine broke its own promise; always a bug."""
 
 
-class StoppedResumable(Exception):  # noqa: N818 - deliberately not an error
+class StoppedResumable(Exception):
     """The run stops here and the next one continues; `resume_at` (UTC) is when that makes sense, None = at once."""
 
     def __init__(self, reason: str, *, resume_at: datetime | None = None) -> None:

@@ -1,0 +1,63 @@
+# The two commands a newcomer needs: make demo, make test. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+N ?= 200
+SEED ?= 1
+
+.PHONY: help demo test check bench prove-kills clean lock setup setup-dev test-unit conformance
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
+
+setup: $(VENV)/.base  ## make .venv with what SiteHaul needs
+setup-dev: $(VENV)/.dev  ## make .venv with what tests, checks and benchmarks need
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "SiteHaul needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.base: $(VENV)/.python requirements/base.txt pyproject.toml
+	@test -f $(VENV)/.dev || { echo "Installing the locked dependencies into $(VENV) (once; a minute or two) …"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python requirements/dev.txt pyproject.toml
+	@echo "Installing the locked dependencies into $(VENV) (once; a minute or two) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.base
+
+demo: setup  ## the whole job on a simulated Procore project, into ./demo
+	@$(BIN)/sitehaul demo --folder demo
+
+test: setup-dev  ## the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-unit: setup-dev  ## the fast part: no servers
+	@$(BIN)/python -m pytest tests/unit tests/architecture -q
+
+conformance: setup-dev  ## the simulator's answers against Procore's OpenAPI description (needs node and npm)
+	@bash tests/conformance/run.sh
+
+check: setup-dev  ## lint, format, types, import contracts, dead code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/vulture
+
+bench: setup-dev  ## side by side with rclone; writes docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make prove-kills N=200 SEED=1
+	@$(BIN)/python -m benchmarks.prove_kills --kills $(N) --seed $(SEED)
+
+lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml requirements/build.in --extra simulator --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/base.txt
+	uv pip compile pyproject.toml requirements/build.in --extra simulator --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+
+clean:  ## stop the demo's servers and remove everything made here
+	@test ! -x $(BIN)/sitehaul || $(BIN)/sitehaul down --folder demo || true
+	rm -rf demo $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
