@@ -19,14 +19,14 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.base: $(VENV)/.python requirements/base.txt pyproject.toml
-	@test -f $(VENV)/.dev || { echo "Installing the locked dependencies into $(VENV) (once; a minute or two) …"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@test -f $(VENV)/.dev || { echo "Installing the locked dependencies into $(VENV) (once; a minute or two) …"; $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/base.txt; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python requirements/dev.txt pyproject.toml
 	@echo "Installing the locked dependencies into $(VENV) (once; a minute or two) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.base
 
 demo: setup  ## the whole job on a simulated Procore project, into ./demo
