@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from migration.capabilities import Capabilities
 from migration.entries import Entry, ListingProblem, PathParts, Ref
@@ -71,8 +71,8 @@ class ConnectionReport:
     """What can be named as the first part of a job's path (Procore: projects); empty when there is no choice."""
 
 
-class Connector(Protocol):
-    """Access to one system through one connection."""
+class Source(Protocol):
+    """Access to one system through one connection, for reading."""
 
     @property
     def system(self) -> str:
@@ -109,6 +109,15 @@ class Connector(Protocol):
         """
         ...
 
+    async def test(self) -> ConnectionReport:
+        """Try what can be tried without changing anything; never raises for what a report can say."""
+        ...
+
+
+@runtime_checkable
+class Destination(Source, Protocol):
+    """The same, for writing as well. Which connectors are one is found by `isinstance`."""
+
     async def stat(self, path: PathParts) -> Entry | None:
         """The entry at `path` now; None if nothing is there. `entry.path` is `path`."""
         ...
@@ -132,18 +141,15 @@ class Connector(Protocol):
         """Write a file under a staged name or upload session, then publish it as `path` if the precondition holds.
 
         `before_publish` is awaited once, after every byte is at the destination and before anything becomes visible;
-        if it raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so that a
-        retry after a crash replaces the leftover. On any failure or cancellation nothing is visible and nothing staged
-        stays behind. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise RetryableError.
+        if it raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so
+        that a retry after a crash replaces the leftover. On any failure or cancellation nothing is visible and nothing
+        staged stays behind. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise RetryableError.
         The parent folder must exist: ItemError `parent-missing` otherwise.
         """
         ...
 
-    async def test(self) -> ConnectionReport:
-        """Try what can be tried without changing anything; never raises for what a report can say."""
-        ...
 
-
+@runtime_checkable
 class Flushable(Protocol):
     """A destination whose published files become durable only when asked. Called before outcomes are recorded."""
 

@@ -54,6 +54,16 @@ class RunPaths:
         return self.folder / "plan.json"
 
     @property
+    def outcomes(self) -> Path:
+        """The ledger's latest outcome of each action of this run, exported for reports (Parquet)."""
+        return self.folder / "outcomes.parquet"
+
+    @property
+    def verification(self) -> Path:
+        """What verification found about each file (Parquet)."""
+        return self.folder / "verification.parquet"
+
+    @property
     def reconciliation(self) -> Path:
         return self.folder / "reconciliation.json"
 
@@ -81,6 +91,16 @@ class JobState:
     @property
     def job_file(self) -> Path:
         return self.folder / "job.json"
+
+    @property
+    def baseline(self) -> Path:
+        """Both sides as they were after the last run (Parquet)."""
+        return self.folder / "baseline.parquet"
+
+    @property
+    def lock(self) -> Path:
+        """Locked (flock) by the process that runs this job; the system unlocks it when that process dies."""
+        return self.folder / "run.lock"
 
     @property
     def ledger(self) -> Path:
