@@ -93,6 +93,8 @@ class Outcome:
     sha256: str | None = None
     destination: Ref | None = None
     destination_name: str | None = None
+    destination_modified_at: datetime | None = None
+    """The modification time the destination then held; None where it keeps none."""
     verification: VerificationLevel | None = None
 
 
