@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from migration.entries import Entry, PathParts, Ref
+from migration.entries import Entry, EntryKind, PathParts, Ref
 
 
 class ActionKind(StrEnum):
@@ -71,6 +71,8 @@ class Action:
     """Whether any part of the destination path differs from the source's names."""
     expected: Entry | None = None
     """What the plan saw at the destination path (the precondition); None = nothing there."""
+    entry_kind: EntryKind = EntryKind.FILE
+    """What the source entry is; tells skipped and flagged folders from files."""
 
     @property
     def is_folder(self) -> bool:
@@ -104,8 +106,6 @@ def action_id(source: Ref | None, source_path: PathParts, destination_path: Path
     Without a source ref (should a system have none) the source path stands in. The same step decided again in a later
     plan has the same id.
     """
-    digest = hashlib.sha256()
     fields = (source.system, source.id, source.version_id or "") if source else ("", *source_path)
-    for part in (*fields, "\x00", *destination_path):
-        digest.update(part.encode("utf-8", "surrogatepass") + b"\x1f")
-    return digest.hexdigest()[:32]
+    text = "\x1f".join((*fields, "\x00", *destination_path, ""))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -55,12 +55,19 @@ class NameRules:
     forbidden_stems: frozenset[str] = frozenset()
     """Lower case; forbidden whatever the extension, as Windows does with CON and NUL."""
     forbidden_prefixes: tuple[str, ...] = ()
+    """Lower case; compared case-insensitively, as the two below."""
     forbidden_suffixes: tuple[str, ...] = ()
+    forbidden_parts: tuple[str, ...] = ()
+    """Forbidden anywhere in a name (SharePoint's `_vti_`)."""
     trim_around_extension: bool = False
     """Whitespace directly before or after the extension is illegal (Procore)."""
     segment_length_max: int | None = None
     path_length_max: int | None = None
     length_unit: LengthUnit = LengthUnit.CHARACTERS
+    basic_plane_only: bool = False
+    """Whether characters beyond U+FFFF (emoji) are illegal (Egnyte)."""
+    keeps_undecodable_bytes: bool = False
+    """Whether a name may hold bytes that are no UTF-8 (the surrogates U+DC80-U+DCFF in Python), as on POSIX."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
