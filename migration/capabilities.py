@@ -33,6 +33,8 @@ class Operation(StrEnum):
     """The optional protocols of the contract; a connector declares exactly those it implements."""
 
     RANGE_READS = "range_reads"
+    RANGE_WRITES = "range_writes"
+    CONTENT_HASH = "content_hash"
     CHANGES = "changes"
     VERSIONS = "versions"
     ADD_VERSION = "add_version"

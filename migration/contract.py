@@ -156,3 +156,42 @@ class Flushable(Protocol):
     async def flush(self, paths: tuple[PathParts, ...]) -> None:
         """Return when the content and names of these published files would survive a power loss."""
         ...
+
+
+WriteAt = Callable[[int, bytes], Awaitable[None]]
+"""Write these bytes at this offset; may be called for several places at once."""
+
+
+@runtime_checkable
+class RangeWritable(Protocol):
+    """A destination that takes one file's bytes in any order, several pieces at once (`Operation.RANGE_WRITES`)."""
+
+    async def put_ranges(
+        self,
+        path: PathParts,
+        *,
+        size_bytes: int,
+        modified_at: datetime | None,
+        precondition: Precondition,
+        staging_key: str,
+        fill: Callable[[WriteAt], Awaitable[object]],
+        before_publish: Callable[[], Awaitable[None]],
+    ) -> Stored:
+        """As `Destination.put`, but the bytes come from `fill`, which is awaited once with `write_at`.
+
+        `write_at(offset, chunk)` returns when the bytes are at the destination; a chunk that reaches beyond
+        `size_bytes` is a RetryableError `long-body`. When `fill` returns, `size_bytes` bytes must have been written:
+        RetryableError `short-body` otherwise. That no two pieces overlap is the caller's duty. `before_publish` comes
+        after that, then the publishing.
+        """
+        ...
+
+
+@runtime_checkable
+class ContentHash(Protocol):
+    """A system that hashes what it stores itself, without handing out the bytes (`Operation.CONTENT_HASH`)."""
+
+    async def sha256(self, path: PathParts) -> str:
+        """The SHA-256 of the file's stored bytes, read now, lower-case hexadecimal. ItemError `not-found` or
+        `not-a-file` when there is no file at `path`."""
+        ...
