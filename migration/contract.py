@@ -195,3 +195,13 @@ class ContentHash(Protocol):
         """The SHA-256 of the file's stored bytes, read now, lower-case hexadecimal. ItemError `not-found` or
         `not-a-file` when there is no file at `path`."""
         ...
+
+
+@runtime_checkable
+class StagedSweep(Protocol):
+    """A destination where a process that died may leave staged state of its own."""
+
+    async def sweep_staged(self, root: PathParts) -> int:
+        """Remove every staged file or upload session of SiteHaul below `root`, published files untouched; how many.
+        To be called while nobody writes there."""
+        ...

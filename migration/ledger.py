@@ -6,13 +6,12 @@ to Parquet for reports. The tables are SQLAlchemy Core, so that another database
 """
 
 import asyncio
-import json
 import os
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,107 +21,28 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from migration.actions import Outcome, OutcomeWord
-from migration.entries import PathParts
 from migration.errors import ContractViolation, FatalError, SiteHaulError
+from migration.ledger_tables import (
+    FORMAT,
+    FORMAT_VERSION,
+    METADATA,
+    OUTCOMES,
+    OUTCOMES_SCHEMA,
+    STAGED,
+    Staged,
+    latest_outcomes,
+    latest_queries,
+    outcome_row,
+    staged_of,
+    staged_queries,
+    staged_row,
+)
 
-FORMAT_VERSION = 1
+__all__ = ["OUTCOMES_SCHEMA", "Latest", "Ledger", "Staged"]
+
 GROUP_MAX = 500
 """How many waiting writes one transaction takes."""
 EXPORT_ROWS = 20_000
-_TERMINAL = ", ".join(f"'{word.value}'" for word in OutcomeWord if word.terminal)
-_TIME = pa.timestamp("us", tz="UTC")
-
-OUTCOMES_SCHEMA = pa.schema(
-    [
-        pa.field("action_id", pa.string(), nullable=False),
-        pa.field("attempt", pa.int32(), nullable=False),
-        pa.field("word", pa.string(), nullable=False),
-        pa.field("reason", pa.string()),
-        pa.field("message", pa.string()),
-        pa.field("bytes_copied", pa.int64(), nullable=False),
-        pa.field("sha256", pa.string()),
-        pa.field("destination_id", pa.string()),
-        pa.field("destination_name", pa.string()),
-        pa.field("destination_modified_at", _TIME),
-        pa.field("verification", pa.string()),
-        pa.field("started_at", _TIME, nullable=False),
-        pa.field("finished_at", _TIME, nullable=False),
-    ]
-)
-"""The columns of outcomes.parquet: one row per action that was tried, its latest outcome."""
-
-
-class _UtcTime(sa.TypeDecorator[datetime]):
-    """Aware UTC times, stored without their zone where the database knows none."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        return value.astimezone(UTC).replace(tzinfo=None) if value is not None else None
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        return value.replace(tzinfo=UTC) if value is not None else None
-
-
-_metadata = sa.MetaData()
-_format = sa.Table("ledger_format", _metadata, sa.Column("version", sa.Integer, nullable=False))
-_outcomes = sa.Table(
-    "outcomes",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("action_id", sa.Text, nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("word", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("message", sa.Text),
-    sa.Column("bytes_copied", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.Text),
-    sa.Column("destination_id", sa.Text),
-    sa.Column("destination_name", sa.Text),
-    sa.Column("destination_modified_at", _UtcTime),
-    sa.Column("verification", sa.Text),
-    sa.Column("started_at", _UtcTime, nullable=False),
-    sa.Column("finished_at", _UtcTime, nullable=False),
-    sa.Index("outcomes_by_action", "run_id", "action_id"),
-    sa.Index(
-        "one_terminal_outcome",
-        "run_id",
-        "action_id",
-        unique=True,
-        sqlite_where=sa.text(f"word IN ({_TERMINAL})"),
-        postgresql_where=sa.text(f"word IN ({_TERMINAL})"),
-    ),
-)
-_staged = sa.Table(
-    "staged",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("action_id", sa.Text, nullable=False),
-    sa.Column("destination_path", sa.Text, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.Text, nullable=False),
-    sa.Column("at", _UtcTime, nullable=False),
-    sa.Index("staged_by_action", "run_id", "action_id"),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
-    """Every byte of a file is at the destination under its staged name, about to be published as `destination_path`.
-
-    Durable before the file becomes visible, so that a crash in between is recognised: what then lies at the path with
-    this size and hash is ours.
-    """
-
-    action_id: str
-    destination_path: PathParts
-    """From the connection's root."""
-    size_bytes: int
-    sha256: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +96,7 @@ class Ledger:
 
     async def record_staged(self, run_id: str, staged: Staged) -> None:
         """Durable on return. Raises FatalError when the ledger cannot be written."""
-        await self._write(_staged, [_staged_row(run_id, staged)])
+        await self._write(STAGED, [staged_row(run_id, staged)])
 
     async def record(self, run_id: str, outcomes: Sequence[Outcome]) -> None:
         """Durable on return, all or none of them.
@@ -185,33 +105,25 @@ class Ledger:
         FatalError when the ledger cannot be written.
         """
         if outcomes:
-            await self._write(_outcomes, [_outcome_row(run_id, outcome) for outcome in outcomes])
+            await self._write(OUTCOMES, [outcome_row(run_id, outcome) for outcome in outcomes])
 
     async def latest(self, run_id: str, action_ids: Collection[str] | None = None) -> dict[str, Latest]:
         """The latest outcome of each tried action of the run; of those named only, if some are named."""
         rows: list[Any] = []
-        for query in _latest_queries(run_id, action_ids):
+        for query in latest_queries(run_id, action_ids):
             rows += await self._read(query)
         return {row.action_id: Latest(OutcomeWord(row.word), row.attempt, row.reason, row.bytes_copied) for row in rows}
 
     async def staged(self, run_id: str, action_ids: Collection[str] | None = None) -> dict[str, Staged]:
         """The latest staged event of each action of the run; of those named only, if some are named."""
         staged: dict[str, Staged] = {}
-        for part in _parts(action_ids):
-            query = sa.select(_staged).where(_staged.c.run_id == run_id).order_by(_staged.c.id)
-            for row in await self._read(query if part is None else query.where(_staged.c.action_id.in_(part))):
-                staged[row.action_id] = Staged(
-                    action_id=row.action_id,
-                    destination_path=tuple(json.loads(row.destination_path)),
-                    size_bytes=row.size_bytes,
-                    sha256=row.sha256,
-                    at=row.at,
-                )
+        for query in staged_queries(run_id, action_ids):
+            staged |= {row.action_id: staged_of(row) for row in await self._read(query)}
         return staged
 
     async def counts(self, run_id: str) -> dict[OutcomeWord, int]:
         """How many actions of the run have which latest outcome."""
-        latest = _latest(run_id).subquery()
+        latest = latest_outcomes(run_id).subquery()
         rows = await self._read(sa.select(latest.c.word, sa.func.count().label("actions")).group_by(latest.c.word))
         return {OutcomeWord(row.word): row.actions for row in rows}
 
@@ -225,7 +137,7 @@ class Ledger:
         staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         exported = 0
         with self._told(), pq.ParquetWriter(staged, OUTCOMES_SCHEMA, compression="zstd") as writer:
-            for rows in self._chunks(_latest(run_id).order_by(_outcomes.c.action_id)):
+            for rows in self._chunks(latest_outcomes(run_id).order_by(OUTCOMES.c.action_id)):
                 writer.write_table(pa.Table.from_pylist(rows, OUTCOMES_SCHEMA))
                 exported += len(rows)
         with open(staged, "rb") as file:
@@ -284,7 +196,7 @@ class Ledger:
         """Commit the group; what each write is to be told. One that is refused does not take the others with it."""
         try:
             with self._told(), engine.begin() as connection:
-                for table in (_staged, _outcomes):
+                for table in (STAGED, OUTCOMES):
                     if rows := [row for write in group if write.table is table for row in write.rows]:
                         connection.execute(sa.insert(table), rows)
         except ContractViolation as error:
@@ -336,10 +248,10 @@ def _prepared_engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     sa.event.listen(engine, "connect", _set_up)
     with _Told(path), engine.begin() as connection:
-        _metadata.create_all(connection)
-        version = connection.execute(sa.select(sa.func.max(_format.c.version))).scalar()
+        METADATA.create_all(connection)
+        version = connection.execute(sa.select(sa.func.max(FORMAT.c.version))).scalar()
         if version is None:
-            connection.execute(sa.insert(_format), {"version": FORMAT_VERSION})
+            connection.execute(sa.insert(FORMAT), {"version": FORMAT_VERSION})
         elif version > FORMAT_VERSION:
             raise FatalError(
                 "ledger-too-new",
@@ -360,7 +272,7 @@ def _wake(group: list[_Write], told: list[SiteHaulError | None]) -> None:
     for write, error in zip(group, told, strict=True):
         by_loop.setdefault(write.done.get_loop(), []).append((write.done, error))
     for loop, answers in by_loop.items():
-        _call(loop, lambda answers=answers: _settle(answers))
+        _call(loop, partial(_settle, answers))
 
 
 def _call(loop: asyncio.AbstractEventLoop, settle: Callable[[], None]) -> None:
@@ -379,65 +291,3 @@ def _settle(answers: list[tuple["asyncio.Future[None]", SiteHaulError | None]]) 
             done.set_result(None)
         else:
             done.set_exception(error)
-
-
-def _latest(run_id: str) -> sa.Select[Any]:
-    newest = sa.select(sa.func.max(_outcomes.c.id)).where(_outcomes.c.run_id == run_id)
-    columns = [_outcomes.c[name] for name in OUTCOMES_SCHEMA.names]
-    return sa.select(*columns).where(_outcomes.c.id.in_(newest.group_by(_outcomes.c.action_id)))
-
-
-def _latest_queries(run_id: str, action_ids: Collection[str] | None) -> Iterator[sa.Select[Any]]:
-    for part in _parts(action_ids):
-        newest = sa.select(sa.func.max(_outcomes.c.id)).where(_outcomes.c.run_id == run_id)
-        if part is not None:
-            newest = newest.where(_outcomes.c.action_id.in_(part))
-        columns = (_outcomes.c.action_id, _outcomes.c.word, _outcomes.c.attempt, _outcomes.c.reason)
-        yield sa.select(*columns, _outcomes.c.bytes_copied).where(
-            _outcomes.c.id.in_(newest.group_by(_outcomes.c.action_id))
-        )
-
-
-def _parts(action_ids: Collection[str] | None) -> Iterator[list[str] | None]:
-    """The named ids in portions that fit into one statement; one None when all are meant."""
-    if action_ids is None:
-        yield None
-        return
-    named = list(action_ids)
-    for start in range(0, len(named), 500):
-        yield named[start : start + 500]
-
-
-def _staged_row(run_id: str, staged: Staged) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "action_id": staged.action_id,
-        "destination_path": json.dumps(staged.destination_path),
-        "size_bytes": staged.size_bytes,
-        "sha256": staged.sha256,
-        "at": staged.at,
-    }
-
-
-def _outcome_row(run_id: str, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "action_id": outcome.action_id,
-        "attempt": outcome.attempt,
-        "word": outcome.word.value,
-        "reason": outcome.reason,
-        "message": _storable(outcome.message),
-        "bytes_copied": outcome.bytes_copied,
-        "sha256": outcome.sha256,
-        "destination_id": outcome.destination.id if outcome.destination else None,
-        "destination_name": _storable(outcome.destination_name),
-        "destination_modified_at": outcome.destination_modified_at,
-        "verification": outcome.verification.value if outcome.verification else None,
-        "started_at": outcome.started_at,
-        "finished_at": outcome.finished_at,
-    }
-
-
-def _storable(text: str | None) -> str | None:
-    """Text a database accepts: a name that is not valid Unicode is shown with its stray bytes escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8") if text is not None else None

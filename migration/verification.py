@@ -1,21 +1,34 @@
 """Verification: lists the destination again and hashes its files again, independently of what transfer believed."""
 
+import asyncio
+import os
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from migration.actions import VerificationLevel
+from migration.analysis import analyze
 from migration.clock import Clock
-from migration.contract import Destination
+from migration.contract import ContentHash, Destination
+from migration.entries import Entry, PathParts
+from migration.errors import ItemError, RetryableError, SiteHaulError
 from migration.inventory import Inventory
+from migration.inventory_format import stored_path
 from migration.jobs import Job
 from migration.plans import Plan
-from migration.progress import ProgressListener
+from migration.progress import Phase, Progress, ProgressListener
+from migration.reading import hash_of
 from migration.state import RunPaths
+from migration.stored_text import readable
+from migration.verification_rows import Expected, expected_files
 
 VERIFICATION_SCHEMA = pa.schema(
     [
@@ -33,6 +46,9 @@ VERIFICATION_SCHEMA = pa.schema(
 )
 """The columns of verification.parquet: one row per file in scope, in plan order."""
 
+HASHED_AT_ONCE = 4
+DIFFERENCES_MAX = 100
+
 Scope = Literal["this_run", "everything"]
 
 
@@ -43,14 +59,14 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     MISSING = "missing"
     NOT_CHECKED = "not_checked"
-    """It is there, but nothing is known to compare it with, or it could not be read; the detail says which."""
+    """It may be there, but it could not be read; the detail says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One file that is not as it should be."""
 
-    destination_path: tuple[str, ...]
+    destination_path: PathParts
     verdict: Verdict
     detail: str
 
@@ -70,19 +86,29 @@ class Verification:
     listing_complete: bool
     """Whether the destination could be listed as a whole."""
     differences: tuple[Difference, ...]
-    """The first 100."""
+    """The first 100 files that differ, are missing or could not be checked."""
 
     @property
     def clean(self) -> bool:
-        """Whether nothing differs and nothing is missing."""
-        return not self.counts.get(Verdict.DIFFERS) and not self.counts.get(Verdict.MISSING)
+        """Whether every file in scope matches."""
+        return self.files == self.counts.get(Verdict.MATCHES, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict on one file."""
+
+    verdict: Verdict
+    level: VerificationLevel | None = None
+    detail: str | None = None
+    sha256_found: str | None = None
+    bytes_hashed: int = 0
 
 
 async def verify(
     run: RunPaths,
     job: Job,
     plan: Plan,
-    inventory: Inventory,
     destination: Destination,
     *,
     scope: Scope,
@@ -92,7 +118,194 @@ async def verify(
     """Check the files of a run against the destination as it is now, and write verification.parquet.
 
     Needs outcomes.parquet (Ledger.export). `this_run` checks what this run copied; `everything` also what it skipped
-    because it was there already (against the baseline's hash, or by size alone). Raises what the destination raises for
-    a missing root or dead system; a file that cannot be read is a row, not an exception.
+    because it was there already (against the baseline's hash, or by size where no hash is known). Raises what the
+    destination raises for a missing root or dead system; a file that cannot be read is a row, not an exception.
     """
-    raise NotImplementedError
+    began = clock.monotonic()
+    listing = await _listed(run, job, destination, clock, progress)
+    tally = _Tally(progress, listing.header.entries)
+    with ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="verify") as pool, _Rows(run.verification) as rows:
+        checker = _Checker(destination, job.destination.parts, pool, listed_completely=listing.header.complete)
+        for batch in expected_files(run, plan, listing, everything=scope == "everything"):
+            judgements = await checker.judge_all(batch, tally)
+            rows.write(batch, judgements)
+            tally.add_all(batch, judgements)
+    return Verification(
+        path=run.verification,
+        scope=scope,
+        files=sum(tally.counts.values()),
+        counts=tally.counts,
+        levels=tally.levels,
+        bytes_hashed=tally.bytes_hashed,
+        seconds=clock.monotonic() - began,
+        listing_complete=listing.header.complete,
+        differences=tuple(tally.differences),
+    )
+
+
+def judge(expected: Expected, found: Entry, sha256: str | None, *, time_precision_seconds: float) -> Judgement:
+    """Compare a file with what it should be. Pure. `sha256` None = it was not hashed.
+
+    Content comes first: a file with the right content at another time differs, and the detail says so.
+    """
+    if expected.size_bytes is not None and found.size_bytes != expected.size_bytes:
+        detail = f"It has {found.size_bytes} bytes instead of {expected.size_bytes}."
+        return Judgement(verdict=Verdict.DIFFERS, detail=detail, sha256_found=sha256)
+    if sha256 is not None and expected.sha256 is not None and sha256 != expected.sha256:
+        detail = "It has the right size but another content."
+        return Judgement(verdict=Verdict.DIFFERS, detail=detail, sha256_found=sha256)
+    level = VerificationLevel.STORED_HASH if sha256 and expected.sha256 else VerificationLevel.SIZE
+    if _is_another_time(expected.modified_at, found.modified_at, time_precision_seconds):
+        detail = f"Its content matches, but it was modified at {found.modified_at} instead of {expected.modified_at}."
+        return Judgement(verdict=Verdict.DIFFERS, level=level, detail=detail, sha256_found=sha256)
+    return Judgement(verdict=Verdict.MATCHES, level=level, sha256_found=sha256)
+
+
+class _Checker:
+    """Finds, hashes and judges files, several at a time."""
+
+    def __init__(self, destination: Destination, root: PathParts, pool: Executor, *, listed_completely: bool) -> None:
+        self._destination = destination
+        self._root = root
+        self._pool = pool
+        self._listed_completely = listed_completely
+        precision = destination.capabilities.time_precision_seconds
+        self._precision_seconds = max(precision or 0.0, 0.000_002)
+
+    async def judge_all(self, batch: list[Expected], tally: "_Tally") -> list[Judgement]:
+        """The judgements in the order of the batch."""
+        judgements: list[Judgement | None] = [None] * len(batch)
+        upcoming = iter(enumerate(batch))
+
+        async def work() -> None:
+            for index, expected in upcoming:
+                judgements[index] = await self._judge(expected)
+                tally.moved(judgements[index])
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(HASHED_AT_ONCE):
+                tasks.create_task(work())
+        return [judgement for judgement in judgements if judgement is not None]
+
+    async def _judge(self, expected: Expected) -> Judgement:
+        path = (*self._root, *expected.destination_path)
+        try:
+            found = expected.listed
+            if found is None and not self._listed_completely:
+                found = await self._destination.stat(path)
+            if found is None:
+                return Judgement(verdict=Verdict.MISSING, detail="It is not at the destination.")
+            if not found.is_file:
+                return Judgement(verdict=Verdict.DIFFERS, detail="A folder is there under its name.")
+            sha256 = await self._hash(path, found) if self._is_worth_hashing(expected, found) else None
+            judgement = judge(expected, found, sha256, time_precision_seconds=self._precision_seconds)
+            return replace(judgement, bytes_hashed=(found.size_bytes or 0) if sha256 else 0)
+        except (ItemError, RetryableError) as error:
+            return _not_checked(error)
+
+    def _is_worth_hashing(self, expected: Expected, found: Entry) -> bool:
+        return expected.sha256 is not None and found.size_bytes in (expected.size_bytes, None)
+
+    async def _hash(self, path: PathParts, found: Entry) -> str:
+        if isinstance(self._destination, ContentHash):
+            return await self._destination.sha256(path)
+        return (await hash_of(self._destination, found, self._pool))[0]
+
+
+def _not_checked(error: SiteHaulError) -> Judgement:
+    if error.code == "not-found":
+        return Judgement(verdict=Verdict.MISSING, detail="It went while it was being verified.")
+    return Judgement(verdict=Verdict.NOT_CHECKED, detail=f"{error.message} ({error.code})")
+
+
+class _Tally:
+    """Adds up the judgements and tells whoever watches."""
+
+    def __init__(self, progress: ProgressListener, entries: int) -> None:
+        self._progress = progress
+        self._entries = entries
+        self._files_done = 0
+        self.counts: dict[Verdict, int] = {}
+        self.levels: dict[VerificationLevel, int] = {}
+        self.bytes_hashed = 0
+        self.differences: list[Difference] = []
+
+    def moved(self, judgement: Judgement | None) -> None:
+        self._files_done += 1
+        self.bytes_hashed += judgement.bytes_hashed if judgement else 0
+        self._progress(
+            Progress(Phase.VERIFY, entries=self._entries, files_done=self._files_done, bytes_done=self.bytes_hashed)
+        )
+
+    def add_all(self, batch: list[Expected], judgements: list[Judgement]) -> None:
+        for expected, judgement in zip(batch, judgements, strict=True):
+            self.counts[judgement.verdict] = self.counts.get(judgement.verdict, 0) + 1
+            if judgement.verdict is Verdict.MATCHES and judgement.level is not None:
+                self.levels[judgement.level] = self.levels.get(judgement.level, 0) + 1
+            elif len(self.differences) < DIFFERENCES_MAX:
+                self.differences.append(
+                    Difference(
+                        destination_path=expected.destination_path,
+                        verdict=judgement.verdict,
+                        detail=judgement.detail or "",
+                    )
+                )
+
+
+class _Rows:
+    """Writes verification.parquet; it appears only when complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._writer = pq.ParquetWriter(self._staged, VERIFICATION_SCHEMA, compression="zstd")
+
+    def __enter__(self) -> "_Rows":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._writer.close()
+        if kind is None:
+            os.replace(self._staged, self._path)
+        else:
+            self._staged.unlink()
+
+    def write(self, batch: list[Expected], judgements: list[Judgement]) -> None:
+        rows = [_row(expected, judgement) for expected, judgement in zip(batch, judgements, strict=True)]
+        self._writer.write_table(pa.Table.from_pylist(rows, VERIFICATION_SCHEMA))
+
+
+def _row(expected: Expected, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "action_id": expected.action_id,
+        "source_id": expected.source_id,
+        "source_path": expected.source_path,
+        "destination_path": stored_path(expected.destination_path),
+        "size_bytes": expected.size_bytes,
+        "sha256_expected": expected.sha256,
+        "sha256_found": judgement.sha256_found,
+        "level": judgement.level.value if judgement.level else None,
+        "verdict": judgement.verdict.value,
+        "detail": readable(judgement.detail) if judgement.detail else None,
+    }
+
+
+async def _listed(
+    run: RunPaths, job: Job, destination: Destination, clock: Clock, progress: ProgressListener
+) -> Inventory:
+    """A listing of the destination made now; one of an earlier verification is discarded."""
+    shutil.rmtree(run.verified_inventory, ignore_errors=True)
+    return await analyze(
+        destination,
+        job.destination.parts,
+        run.verified_inventory,
+        run_id=run.run_id,
+        clock=clock,
+        progress=lambda told: progress(replace(told, phase=Phase.VERIFY)),
+    )
+
+
+def _is_another_time(expected: datetime | None, found: datetime | None, precision_seconds: float) -> bool:
+    if expected is None or found is None:
+        return False
+    return abs(found - expected) > timedelta(seconds=precision_seconds)

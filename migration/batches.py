@@ -1,0 +1,94 @@
+"""The work of a transfer: the plan's copies, each with the source entry it reads, in batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from migration.actions import Action
+from migration.entries import Entry
+from migration.errors import PlanError
+from migration.inventory import SCHEMA, Inventory
+from migration.inventory_format import to_entries
+from migration.plans import PLAN_SCHEMA, Plan, to_actions
+from migration.state import RunPaths
+
+MEMORY_LIMIT = "400MB"
+"""What set-wise work on a run's files may hold; more is spilled into the run's folder."""
+ROWS_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One file to copy: the plan's action and the source entry it reads."""
+
+    action: Action
+    entry: Entry
+
+
+def load_batches(plan: Plan, inventory: Inventory, batch_files: int) -> Iterator[list[Work]]:
+    """The plan's copies in plan order, joined with the source entries they read, `batch_files` at a time.
+
+    Memory stays bounded whatever the plan's size. Raises PlanError `plan-changed` when the inventory lacks an entry.
+    """
+    batch: list[Work] = []
+    for work in _works(plan, inventory):
+        batch.append(work)
+        if len(batch) == batch_files:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def connect(run: RunPaths) -> duckdb.DuckDBPyConnection:
+    """A database in memory for queries over a run's files, bounded, spilling into the run's folder."""
+    return duckdb.connect(
+        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(run.folder / ".spilled"), "threads": 2}
+    )
+
+
+def record_batches(answer: duckdb.DuckDBPyConnection, rows: int) -> Iterator[pa.RecordBatch]:
+    """The answer to a query, about `rows` rows at a time."""
+    reader = answer.to_arrow_reader(rows)
+    if reader is not None:
+        yield from reader
+
+
+def _works(plan: Plan, inventory: Inventory) -> Iterator[Work]:
+    if not inventory.parts():
+        return
+    with connect(plan.run) as database:
+        rows = database.execute(_JOIN, {"plan": str(plan.run.plan), "parts": [str(part) for part in inventory.parts()]})
+        for batch in record_batches(rows, ROWS_AT_ONCE):
+            actions = to_actions(_columns(batch, "p_", PLAN_SCHEMA), plan.summary.destination_system)
+            entries = to_entries(_columns(batch, "i_", SCHEMA))
+            known = batch.column("i_id").is_valid().to_pylist()
+            if not all(known):
+                lacking = next(action for action, is_known in zip(actions, known, strict=True) if not is_known)
+                raise PlanError(
+                    "plan-changed",
+                    f"The plan of run {plan.run.run_id} copies {'/'.join(lacking.source_path)!r}, which its inventory "
+                    "does not hold.",
+                    fix="Start a new run.",
+                )
+            yield from map(Work, actions, entries)
+
+
+def _columns(batch: pa.RecordBatch, prefix: str, schema: pa.Schema) -> pa.Table:
+    """The batch's columns of one of the two joined tables, as that table has them."""
+    arrays = [batch.column(prefix + field.name).cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, names=schema.names)
+
+
+_JOIN = f"""
+    SELECT {", ".join(f"p.{name} AS p_{name}" for name in PLAN_SCHEMA.names)},
+           {", ".join(f"i.{name} AS i_{name}" for name in SCHEMA.names)}
+    FROM read_parquet($plan) AS p
+    LEFT JOIN read_parquet($parts) AS i
+      ON i.id = p.source_id AND i.system = p.source_system AND i.path = p.source_path
+     AND i.version_id IS NOT DISTINCT FROM p.source_version_id
+    WHERE p.kind = 'copy'
+    ORDER BY p.seq
+"""  # noqa: S608 - only column names of our own schemas are put in
