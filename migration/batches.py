@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 
 from migration.actions import Action
@@ -12,10 +11,8 @@ from migration.errors import PlanError
 from migration.inventory import SCHEMA, Inventory
 from migration.inventory_format import to_entries
 from migration.plans import PLAN_SCHEMA, Plan, to_actions
-from migration.state import RunPaths
+from migration.run_queries import connect, define, record_batches
 
-MEMORY_LIMIT = "400MB"
-"""What set-wise work on a run's files may hold; more is spilled into the run's folder."""
 ROWS_AT_ONCE = 10_000
 
 
@@ -42,26 +39,11 @@ def load_batches(plan: Plan, inventory: Inventory, batch_files: int) -> Iterator
         yield batch
 
 
-def connect(run: RunPaths) -> duckdb.DuckDBPyConnection:
-    """A database in memory for queries over a run's files, bounded, spilling into the run's folder."""
-    return duckdb.connect(
-        config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(run.folder / ".spilled"), "threads": 2}
-    )
-
-
-def record_batches(answer: duckdb.DuckDBPyConnection, rows: int) -> Iterator[pa.RecordBatch]:
-    """The answer to a query, about `rows` rows at a time."""
-    reader = answer.to_arrow_reader(rows)
-    if reader is not None:
-        yield from reader
-
-
 def _works(plan: Plan, inventory: Inventory) -> Iterator[Work]:
-    if not inventory.parts():
-        return
     with connect(plan.run) as database:
-        rows = database.execute(_JOIN, {"plan": str(plan.run.plan), "parts": [str(part) for part in inventory.parts()]})
-        for batch in record_batches(rows, ROWS_AT_ONCE):
+        define(database, "plan", [plan.run.plan], PLAN_SCHEMA)
+        define(database, "inventory", inventory.parts(), SCHEMA)
+        for batch in record_batches(database, _JOIN, ROWS_AT_ONCE):
             actions = to_actions(_columns(batch, "p_", PLAN_SCHEMA), plan.summary.destination_system)
             entries = to_entries(_columns(batch, "i_", SCHEMA))
             known = batch.column("i_id").is_valid().to_pylist()
@@ -85,8 +67,8 @@ def _columns(batch: pa.RecordBatch, prefix: str, schema: pa.Schema) -> pa.Table:
 _JOIN = f"""
     SELECT {", ".join(f"p.{name} AS p_{name}" for name in PLAN_SCHEMA.names)},
            {", ".join(f"i.{name} AS i_{name}" for name in SCHEMA.names)}
-    FROM read_parquet($plan) AS p
-    LEFT JOIN read_parquet($parts) AS i
+    FROM plan AS p
+    LEFT JOIN inventory AS i
       ON i.id = p.source_id AND i.system = p.source_system AND i.path = p.source_path
      AND i.version_id IS NOT DISTINCT FROM p.source_version_id
     WHERE p.kind = 'copy'

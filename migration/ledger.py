@@ -245,6 +245,8 @@ def _fatal(path: Path, what: str) -> FatalError:
 def _prepared_engine(path: Path) -> sa.Engine:
     """An engine on the file with our tables in it, every connection of it set up for durability."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.is_file() and not _may_be_sqlite(path):
+        raise _fatal(path, "file is not a database")
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     sa.event.listen(engine, "connect", _set_up)
     with _Told(path), engine.begin() as connection:
@@ -259,6 +261,12 @@ def _prepared_engine(path: Path) -> sa.Engine:
                 fix="Use that version, or a new state folder.",
             )
     return engine
+
+
+def _may_be_sqlite(path: Path) -> bool:
+    """Whether the file is new or begins as SQLite's do; SQLite itself would write over a very short foreign file."""
+    with open(path, "rb") as file:
+        return file.read(16) in (b"", b"SQLite format 3\x00")
 
 
 def _set_up(connection: Any, _record: object) -> None:

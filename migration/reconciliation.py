@@ -5,6 +5,7 @@ looked up in the plan, every action of the plan in the exported outcomes, and wh
 is named.
 """
 
+import glob
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,10 +15,11 @@ from typing import Any
 import duckdb
 
 from migration.actions import OutcomeWord
-from migration.batches import connect
 from migration.errors import PlanError
-from migration.inventory import Inventory
+from migration.inventory import SCHEMA, Inventory
 from migration.ledger import OUTCOMES_SCHEMA
+from migration.plan_format import PLAN_SCHEMA
+from migration.run_queries import connect, define
 from migration.state import RunPaths, write_json_atomically
 from migration.stored_text import readable
 
@@ -204,41 +206,29 @@ def _one(database: duckdb.DuckDBPyConnection, query: str) -> tuple[int, str]:
 def _verification(database: duckdb.DuckDBPyConnection, path: Path) -> dict[str, int] | None:
     if not path.is_file():
         return None
-    query = "SELECT verdict, count(*) FROM read_parquet($path) GROUP BY verdict ORDER BY verdict"
-    return dict(database.execute(query, {"path": str(path)}).fetchall())
+    database.read_parquet(glob.escape(str(path))).create_view("verified")
+    return dict(database.execute("SELECT verdict, count(*) FROM verified GROUP BY ALL ORDER BY ALL").fetchall())
 
 
 def _define(database: duckdb.DuckDBPyConnection, run: RunPaths, inventory: Inventory) -> None:
-    """The tables the queries read: source files, plan rows with how often they occur, and outcomes."""
-    parts = [str(part) for part in inventory.parts()]
-    if parts:
-        database.execute(_SOURCE.format(rows="read_parquet($parts)"), {"parts": parts})
-    else:
-        database.execute(_SOURCE.format(rows=_NO_SOURCE))
-    database.execute(_PLAN, {"plan": str(run.plan)})
-    if run.outcomes.is_file():
-        database.execute(_OUTCOMES.format(rows="read_parquet($outcomes)"), {"outcomes": str(run.outcomes)})
-    else:
-        database.register("no_outcomes", OUTCOMES_SCHEMA.empty_table())
-        database.execute(_OUTCOMES.format(rows="no_outcomes"))
-    database.execute(_JUDGED)
+    """The tables the queries read: source files, plan rows, outcomes, and the plan's files with what came of them."""
+    define(database, "inventory_rows", inventory.parts(), SCHEMA)
+    define(database, "plan_rows", [run.plan], PLAN_SCHEMA)
+    define(database, "outcomes", [run.outcomes], OUTCOMES_SCHEMA)
+    for query in (_SOURCE, _PLAN, _JUDGED):
+        database.execute(query)
 
 
-_NO_SOURCE = (
-    "(SELECT '' AS system, '' AS id, '' AS version_id, ['']::VARCHAR[] AS path, 'file' AS kind, 0::BIGINT AS size_bytes"
-    " WHERE false)"
-)
 _SOURCE = """
     CREATE TEMP TABLE source AS
-    SELECT kind, path, size_bytes, concat_ws(chr(31), system, id, coalesce(version_id, '')) AS ref FROM {rows}
+    SELECT kind, path, size_bytes, concat_ws(chr(31), system, id, coalesce(version_id, '')) AS ref FROM inventory_rows
 """
 _PLAN = """
     CREATE TEMP TABLE plan AS
     SELECT action_id, kind, entry_kind, reason, source_path AS path,
            concat_ws(chr(31), source_system, source_id, coalesce(source_version_id, '')) AS ref
-    FROM read_parquet($plan)
+    FROM plan_rows
 """
-_OUTCOMES = "CREATE TEMP TABLE outcomes AS SELECT action_id, word, reason FROM {rows}"
 _JUDGED = """
     CREATE TEMP TABLE judged AS
     SELECT p.ref, p.path, p.entry_kind, count(*) AS actions, min(

@@ -9,9 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -52,7 +52,7 @@ class Run:
     why: str
     """One sentence for the operator: why this run was resumed or begun."""
     after_crash: bool
-    """Whether the process that worked on this job last died without saying goodbye (staged names may be left)."""
+    """Whether an earlier process of this job died or failed, and what it may have left staged was not swept yet."""
 
     @property
     def run_id(self) -> str:
@@ -62,6 +62,10 @@ class Run:
     def record(self) -> "RunRecord":
         """The record as it is on disk."""
         return RunRecord.load(self.paths)
+
+    def swept(self) -> None:
+        """What dead processes left staged at the destination is gone."""
+        self._change(lambda record: record.update(staged_may_be_left=False))
 
     def reached(self, phase: Phase, now: datetime) -> None:
         """The phase begins or is continued; the first time is kept."""
@@ -119,6 +123,7 @@ class RunRecord:
     """The stable code of the error it failed with."""
     resume_at: datetime | None
     ended_at: datetime | None
+    staged_may_be_left: bool
 
     def finished(self, phase: Phase) -> bool:
         """Whether the phase is complete."""
@@ -145,6 +150,7 @@ class RunRecord:
                 code=ended.get("code"),
                 resume_at=_time(ended.get("resume_at")),
                 ended_at=_time(ended.get("at")),
+                staged_may_be_left=raw["staged_may_be_left"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(paths) from error
@@ -159,16 +165,19 @@ def begin(state: JobState, job: Job, now: datetime, *, plan_anew: bool = False) 
     state.save_job(job)
     digest = job_digest(job)
     last = _last_run(state)
-    after_crash = last is not None and last[1].state is RunState.RUNNING
+    after_crash = last is not None and (
+        last[1].staged_may_be_left or last[1].state in (RunState.RUNNING, RunState.FAILED)
+    )
     why_new = "an own plan was asked for" if plan_anew else _why_not_resumed(state, last, digest, job, now)
     if last is not None and why_new is None:
-        _resume(last[0], now)
+        _resume(last[0], now, after_crash=after_crash)
         return Run(last[0], resumed=True, why=f"Continuing run {last[0].run_id}, {_how_ended(last[1])}.",
                    after_crash=after_crash)  # fmt: skip
-    paths = state.new_run(now)
+    paths = state.new_run(_after_all_runs(state, now))
     write_json_atomically(paths.run_record, {
         "format_version": FORMAT_VERSION, "run_id": paths.run_id, "job": job.name, "job_digest": digest,
         "state": RunState.RUNNING.value, "started_at": _text(now), "phases": {}, "starts": [_start(now)], "ended": None,
+        "staged_may_be_left": after_crash,
     })  # fmt: skip
     return Run(paths, resumed=False, why=f"A new run, because {why_new}.", after_crash=after_crash)
 
@@ -220,6 +229,16 @@ def _last_run(state: JobState) -> tuple[RunPaths, RunRecord] | None:
     return None
 
 
+def _after_all_runs(state: JobState, now: datetime) -> datetime:
+    """A time for the new run's name after every other run's, also when the clock was set back in between."""
+    latest = now
+    for paths in state.runs():
+        with suppress(ValueError):
+            begun = datetime.strptime(paths.run_id, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+            latest = max(latest, begun + timedelta(microseconds=1))
+    return latest
+
+
 def _why_not_resumed(
     state: JobState, last: tuple[RunPaths, RunRecord] | None, digest: str, job: Job, now: datetime
 ) -> str | None:
@@ -240,10 +259,11 @@ def _why_not_resumed(
     return None
 
 
-def _resume(paths: RunPaths, now: datetime) -> None:
+def _resume(paths: RunPaths, now: datetime, *, after_crash: bool) -> None:
     record = _read(paths)
     record["state"] = RunState.RUNNING.value
     record["ended"] = None
+    record["staged_may_be_left"] = after_crash
     record["starts"].append(_start(now))
     write_json_atomically(paths.run_record, record)
 

@@ -96,6 +96,7 @@ class Transfer:
                 await self._destination.make_folder(self._root)
             if self._run.after_crash and isinstance(self._destination, StagedSweep):
                 await self._destination.sweep_staged(self._root)
+                self._run.swept()
             await stack.enter_async_context(self._finisher)
             self._stack = stack.pop_all()
         return self

@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,43 +21,20 @@ from migration.errors import ItemError, RetryableError, SiteHaulError
 from migration.inventory import Inventory
 from migration.inventory_format import stored_path
 from migration.jobs import Job
+from migration.judgement import VERIFICATION_SCHEMA, Expected, Judgement, Verdict, judge
 from migration.plans import Plan
 from migration.progress import Phase, Progress, ProgressListener
 from migration.reading import hash_of
 from migration.state import RunPaths
 from migration.stored_text import readable
-from migration.verification_rows import Expected, expected_files
+from migration.verification_rows import expected_files
 
-VERIFICATION_SCHEMA = pa.schema(
-    [
-        pa.field("action_id", pa.string(), nullable=False),
-        pa.field("source_id", pa.string()),
-        pa.field("source_path", pa.list_(pa.string()), nullable=False),
-        pa.field("destination_path", pa.list_(pa.string()), nullable=False),
-        pa.field("size_bytes", pa.int64()),
-        pa.field("sha256_expected", pa.string()),
-        pa.field("sha256_found", pa.string()),
-        pa.field("level", pa.string()),
-        pa.field("verdict", pa.string(), nullable=False),
-        pa.field("detail", pa.string()),
-    ]
-)
-"""The columns of verification.parquet: one row per file in scope, in plan order."""
+__all__ = ["VERIFICATION_SCHEMA", "Difference", "Scope", "Verdict", "Verification", "verify"]
 
 HASHED_AT_ONCE = 4
 DIFFERENCES_MAX = 100
 
 Scope = Literal["this_run", "everything"]
-
-
-class Verdict(StrEnum):
-    """What verification found about one file."""
-
-    MATCHES = "matches"
-    DIFFERS = "differs"
-    MISSING = "missing"
-    NOT_CHECKED = "not_checked"
-    """It may be there, but it could not be read; the detail says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +67,6 @@ class Verification:
     def clean(self) -> bool:
         """Whether every file in scope matches."""
         return self.files == self.counts.get(Verdict.MATCHES, 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """The verdict on one file."""
-
-    verdict: Verdict
-    level: VerificationLevel | None = None
-    detail: str | None = None
-    sha256_found: str | None = None
-    bytes_hashed: int = 0
 
 
 async def verify(
@@ -141,24 +105,6 @@ async def verify(
         listing_complete=listing.header.complete,
         differences=tuple(tally.differences),
     )
-
-
-def judge(expected: Expected, found: Entry, sha256: str | None, *, time_precision_seconds: float) -> Judgement:
-    """Compare a file with what it should be. Pure. `sha256` None = it was not hashed.
-
-    Content comes first: a file with the right content at another time differs, and the detail says so.
-    """
-    if expected.size_bytes is not None and found.size_bytes != expected.size_bytes:
-        detail = f"It has {found.size_bytes} bytes instead of {expected.size_bytes}."
-        return Judgement(verdict=Verdict.DIFFERS, detail=detail, sha256_found=sha256)
-    if sha256 is not None and expected.sha256 is not None and sha256 != expected.sha256:
-        detail = "It has the right size but another content."
-        return Judgement(verdict=Verdict.DIFFERS, detail=detail, sha256_found=sha256)
-    level = VerificationLevel.STORED_HASH if sha256 and expected.sha256 else VerificationLevel.SIZE
-    if _is_another_time(expected.modified_at, found.modified_at, time_precision_seconds):
-        detail = f"Its content matches, but it was modified at {found.modified_at} instead of {expected.modified_at}."
-        return Judgement(verdict=Verdict.DIFFERS, level=level, detail=detail, sha256_found=sha256)
-    return Judgement(verdict=Verdict.MATCHES, level=level, sha256_found=sha256)
 
 
 class _Checker:
@@ -303,9 +249,3 @@ async def _listed(
         clock=clock,
         progress=lambda told: progress(replace(told, phase=Phase.VERIFY)),
     )
-
-
-def _is_another_time(expected: datetime | None, found: datetime | None, precision_seconds: float) -> bool:
-    if expected is None or found is None:
-        return False
-    return abs(found - expected) > timedelta(seconds=precision_seconds)

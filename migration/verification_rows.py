@@ -1,66 +1,34 @@
 """What verification expects at the destination: plan, outcomes, baseline and the new listing, joined file by file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from migration.baseline import BASELINE_SCHEMA
-from migration.batches import connect, record_batches
-from migration.entries import Entry, PathParts
+from migration.entries import Entry
 from migration.inventory import SCHEMA, Inventory
 from migration.inventory_format import moment, read_path, to_entries, values
+from migration.judgement import Expected
 from migration.ledger import OUTCOMES_SCHEMA
-from migration.plans import Plan
+from migration.plans import PLAN_SCHEMA, Plan
+from migration.run_queries import connect, define, record_batches
 from migration.state import JobState, RunPaths
 
 ROWS_AT_ONCE = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """One file that should be at the destination."""
-
-    action_id: str
-    source_id: str | None
-    source_path: list[str]
-    """As stored (migration/stored_text.py)."""
-    destination_path: PathParts
-    """From the job's destination root, with the name the destination kept."""
-    size_bytes: int | None
-    sha256: str | None
-    """None: no hash is known, as for a file that was there before the first run."""
-    modified_at: datetime | None
-    listed: Entry | None
-    """What the new listing has at the path; None = nothing."""
 
 
 def expected_files(run: RunPaths, plan: Plan, listing: Inventory, *, everything: bool) -> Iterator[list[Expected]]:
     """The files that should be there, in plan order, some thousand at a time: those this run copied, and with
     `everything` those it skipped because they were there already."""
     with connect(run) as database:
-        _define(database, run, listing)
-        scope = "true" if everything else "o.action_id IS NOT NULL"
-        rows = database.execute(_EXPECTED.format(scope=scope), {"plan": str(plan.run.plan)})
-        for batch in record_batches(rows, ROWS_AT_ONCE):
+        define(database, "plan", [plan.run.plan], PLAN_SCHEMA)
+        define(database, "outcomes", [run.outcomes], OUTCOMES_SCHEMA)
+        define(database, "baseline", [JobState(run.folder.parent.parent).baseline], BASELINE_SCHEMA)
+        define(database, "listed", listing.parts(), SCHEMA)
+        query = _EXPECTED.format(scope="true" if everything else "o.action_id IS NOT NULL")
+        for batch in record_batches(database, query, ROWS_AT_ONCE):
             yield list(_expected(batch))
-
-
-def _define(database: duckdb.DuckDBPyConnection, run: RunPaths, listing: Inventory) -> None:
-    baseline = JobState(run.folder.parent.parent).baseline
-    for name, paths, schema in (
-        ("listed", listing.parts(), SCHEMA),
-        ("outcomes", [run.outcomes], OUTCOMES_SCHEMA),
-        ("baseline", [baseline], BASELINE_SCHEMA),
-    ):
-        existing = [str(path) for path in paths if path.is_file()]
-        if existing:
-            database.read_parquet(existing).create_view(name)
-        else:
-            database.register(name, schema.empty_table())
 
 
 def _expected(batch: pa.RecordBatch) -> Iterator[Expected]:
@@ -98,7 +66,7 @@ _EXPECTED = f"""
                coalesce(o.bytes_copied, b.size_bytes, p.expected_size_bytes, p.size_bytes) AS size_bytes,
                coalesce(o.sha256, b.sha256) AS sha256,
                coalesce(o.destination_modified_at, b.destination_modified_at) AS modified_at
-        FROM read_parquet($plan) AS p
+        FROM plan AS p
         LEFT JOIN copied AS o USING (action_id)
         LEFT JOIN baseline AS b
           ON o.action_id IS NULL AND p.reason = 'unchanged' AND b.destination_path = p.destination_path
