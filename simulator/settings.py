@@ -45,6 +45,8 @@ class Settings:
     """Whether moving a folder changes the `updated_at` of what is in it."""
     company_header_strict: bool = True
     """False: a company_id parameter may stand in for the header; a service account needs none on /me and /companies."""
+    oauth_on_api_host: bool = False
+    """Whether the API host answers /oauth/… too, as the old common host app.procore.com does."""
     random_version_order: bool = True
     null_references: bool = False
     """What stands for no private or tracked folder above, no check-out, no children: nothing (the only form the OpenAPI

@@ -5,11 +5,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from simulator import oauth
 from simulator.api import company, files, folders, index, tags, uploads
 from simulator.api.errors import INVALID_TOKEN_TEXT, MISSING_COMPANY_TEXT, NOT_CONNECTED_TEXT, ApiError, not_found
 from simulator.api.request import ApiRequest, ApiState, Caller, number_like
 from simulator.limits import OVER_LIMIT_TEXT
-from simulator.oauth import SERVICE_ACCOUNT_MARK, valid_token
 from simulator.web import Answer, Call, Header
 
 Handler = Callable[[ApiRequest], Awaitable[Answer]]
@@ -77,6 +77,8 @@ async def handle(state: ApiState, call: Call) -> Answer:
 
     A call without a valid token belongs to no client; it is counted among all such calls.
     """
+    if state.settings.oauth_on_api_host and call.path.startswith("/oauth/"):
+        return await oauth.handle(state, call)
     rate_headers: list[Header] = []
     v2 = call.path.startswith("/rest/v2")
     try:
@@ -102,10 +104,10 @@ async def _answered(state: ApiState, call: Call, rate_headers: list[Header], *, 
 
 
 def _caller(state: ApiState, call: Call) -> Caller | None:
-    row = valid_token(state, call.bearer)
+    row = oauth.valid_token(state, call.bearer)
     if row is None:
         return None
-    return Caller(row["user_id"], row["client_id"], str(row["pair"]).startswith(SERVICE_ACCOUNT_MARK))
+    return Caller(row["user_id"], row["client_id"], str(row["pair"]).startswith(oauth.SERVICE_ACCOUNT_MARK))
 
 
 def _count(state: ApiState, call: Call, caller: Caller | None, rate_headers: list[Header]) -> None:

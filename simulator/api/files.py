@@ -44,7 +44,7 @@ async def update(request: ApiRequest) -> Answer:
     """PATCH /rest/v1.0/files/{id}: name, place, privacy, description, check-out and, with content, a new version."""
     project = request.project_in_query().documents(STANDARD)
     file_id = request.path_number("id")
-    found(request, project, file_id, "file")
+    _refuse_locked(request, project, found(request, project, file_id, "file"))
     values = await request.section("file")
     content = await content_of(request, "file", values)
     row = found(request, project, file_id, "file")
@@ -83,7 +83,7 @@ async def create_version(request: ApiRequest) -> Answer:
     text = request.call.first("file_id")
     if text is None or not number_like(text):
         raise invalid("file_id", "can't be blank" if text is None else "is invalid")
-    found(request, project, int(text), "file")
+    _refuse_locked(request, project, found(request, project, int(text), "file"))
     values = await request.section("file_version")
     content = await content_of(request, "file_version", values)
     if content is None:

@@ -4,6 +4,8 @@ A tree is kept as long as nothing was written to the database, so a million entr
 """
 
 import weakref
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simulator.api.request import Project
@@ -102,7 +104,7 @@ class FolderTree:
 class _Memory:
     changes: int = -1
     trees: dict[int, FolderTree] = field(default_factory=dict)
-    listings: dict[tuple[int | str, ...], list[int]] = field(default_factory=dict)
+    listings: dict[tuple[int | str, ...], Sequence[int]] = field(default_factory=dict)
 
 
 _LISTINGS_MAX = 8
@@ -117,14 +119,14 @@ def folder_tree(store: Store, project_id: int) -> FolderTree:
     return memory.trees[project_id]
 
 
-def listing(store: Store, sql: str, values: list[int | str]) -> list[int]:
+def listing(store: Store, sql: str, values: list[int | str]) -> Sequence[int]:
     """The ids a query gives, in its order, as they are now; `values` are bound to its question marks."""
     memory = _current(store)
     key = (sql, *values)
     if key not in memory.listings:
         while len(memory.listings) >= _LISTINGS_MAX:
             del memory.listings[next(iter(memory.listings))]
-        memory.listings[key] = [row[0] for row in store.stream(sql, *values)]
+        memory.listings[key] = array("q", (row[0] for row in store.stream(sql, *values)))
     return memory.listings[key]
 
 

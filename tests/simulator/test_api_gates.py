@@ -153,3 +153,11 @@ async def test_projects_in_both_versions(api: Api) -> None:
         "GET", "/rest/v1.1/projects", params={"company_id": COMPANY, "view": "compact"}, checked=False
     )
     assert "company" not in compact.json()[0]
+
+
+async def test_the_old_common_host_signs_in_too_by_switch(api: Api) -> None:
+    grant = {"grant_type": "client_credentials", "client_id": "service-client", "client_secret": "s"}
+    assert (await api.client.post("/oauth/token", data=grant)).status_code == 401  # as any call without a token
+    api.switch(oauth_on_api_host=True)
+    signed_in = await api.client.post("/oauth/token", data=grant)
+    assert (signed_in.status_code, "refresh_token" in signed_in.json()) == (200, False)
