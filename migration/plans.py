@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migration.actions import Action, ActionKind
+from migration.baseline import usable_baseline
+from migration.capabilities import Capabilities
 from migration.entries import Entry, EntryKind, Ref
 from migration.errors import PlanError
+from migration.forecast import forecast
 from migration.inventory import Inventory
 from migration.inventory_format import moment, read_path, values
 from migration.jobs import Job
-from migration.plan_format import PLAN_SCHEMA, PlanSummary, summary_from_json
+from migration.plan_format import PLAN_SCHEMA, PlanSummary, summary_from_json, summary_to_json
+from migration.plan_writer import PlanWriter
+from migration.planning import Inputs, decide
 from migration.runs import job_digest
-from migration.state import RunPaths
+from migration.state import RunPaths, write_json_atomically
 from migration.stored_text import from_stored
 
-__all__ = ["PLAN_SCHEMA", "Plan", "PlanSummary"]
+__all__ = ["PLAN_SCHEMA", "Plan", "PlanSummary", "write_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,43 @@ class Plan:
         """The actions of these kinds (all of them if None) in seq order."""
         for batch in self.batches(kinds):
             yield from to_actions(batch, self.summary.destination_system)
+
+
+def write_plan(
+    run: RunPaths,
+    job: Job,
+    *,
+    source: Inventory,
+    destination: Inventory,
+    baseline: Path | None,
+    source_capabilities: Capabilities,
+    destination_capabilities: Capabilities,
+    hourly_calls: int | None,
+    now: datetime,
+) -> Plan:
+    """Decide what the run will do and write plan.parquet and plan.json: the same inputs give the same bytes.
+
+    `baseline` is the job's baseline file; one that is not there or was made for other places is not used. Both files
+    appear complete or not at all, plan.json last. Raises PlanError for inventories or a baseline that cannot be planned
+    from, ConfigurationError for a filter that means nothing.
+    """
+    used_baseline = baseline if baseline is not None and usable_baseline(baseline, job) else None
+    inputs = Inputs(
+        job=job,
+        source=source,
+        destination=destination,
+        baseline=used_baseline,
+        capabilities=destination_capabilities,
+    )
+    with PlanWriter(run.plan) as writer:
+        for row in decide(run, inputs):
+            writer.add(row)
+    warnings = _warnings(
+        inputs, writer, other_baseline=used_baseline is None and baseline is not None and baseline.is_file()
+    )
+    summary = _summary(run, inputs, writer, source_capabilities, hourly_calls, now, warnings)
+    write_json_atomically(run.plan_summary, summary_to_json(summary))
+    return Plan(run, summary)
 
 
 def to_actions(rows: pa.RecordBatch | pa.Table, destination_system: str) -> Iterator[Action]:
@@ -141,3 +185,75 @@ def _changed(run: RunPaths, what: str) -> PlanError:
     return PlanError(
         "plan-changed", f"The plan of run {run.run_id} cannot be carried out: {what}.", fix="Start a new run."
     )
+
+
+def _summary(
+    run: RunPaths,
+    inputs: Inputs,
+    writer: PlanWriter,
+    source_capabilities: Capabilities,
+    hourly_calls: int | None,
+    now: datetime,
+    warnings: tuple[str, ...],
+) -> PlanSummary:
+    files, folders = Counter[ActionKind](), Counter[ActionKind]()
+    reasons: dict[str, Counter[str]] = {}
+    for (kind, entry_kind, reason), count in writer.counts.items():
+        (files if entry_kind is EntryKind.FILE else folders)[kind] += count
+        if reason is not None:
+            reasons.setdefault(kind.value, Counter())[reason] += count
+    digests: dict[str, Any] = {
+        "job_digest": job_digest(inputs.job),
+        "source_digest": inputs.source.digest(),
+        "destination_digest": inputs.destination.digest(),
+        "baseline_digest": file_digest(inputs.baseline) if inputs.baseline else None,
+        "plan_digest": file_digest(run.plan),
+    }
+    to_copy, to_make = files[ActionKind.COPY], folders[ActionKind.MAKE_FOLDER]
+    return PlanSummary(
+        plan_id=hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32],
+        run_id=run.run_id,
+        job=inputs.job.name,
+        **digests,
+        made_at=now,
+        source_system=inputs.source.header.system,
+        source_root=inputs.source.header.root,
+        destination_system=inputs.destination.header.system,
+        destination_root=inputs.destination.header.root,
+        counts={kind.value: files[kind] + folders[kind] for kind in ActionKind if files[kind] + folders[kind]},
+        reasons={kind: dict(counter) for kind, counter in reasons.items()},
+        files=files.total(),
+        folders=folders.total(),
+        folders_to_make=to_make,
+        files_to_copy=to_copy,
+        bytes_to_copy=writer.bytes_to_copy,
+        files_skipped=files[ActionKind.SKIP],
+        files_flagged=files[ActionKind.FLAG],
+        renamed=writer.renamed,
+        forecast=forecast(
+            files=to_copy,
+            folders=to_make,
+            size_bytes=writer.bytes_to_copy,
+            destination_entries=inputs.destination.header.entries + to_copy + to_make,
+            source=source_capabilities,
+            destination=inputs.capabilities,
+            hourly_calls=hourly_calls,
+        ),
+        warnings=warnings,
+    )
+
+
+def _warnings(inputs: Inputs, writer: PlanWriter, *, other_baseline: bool) -> tuple[str, ...]:
+    hidden, hidden_there = inputs.source.header.hiding_problems, inputs.destination.header.hiding_problems
+    flagged = sum(count for (kind, _, _), count in writer.counts.items() if kind is ActionKind.FLAG)
+    unknown = writer.files_of_unknown_size
+    times_lost = inputs.job.rules.timestamps and not inputs.capabilities.keeps_times
+    sentences = (
+        (hidden, f"{hidden} part(s) of the source could not be listed; what is in them is not in this plan."),
+        (hidden_there, f"{hidden_there} part(s) of the destination could not be listed; nothing there is overwritten."),
+        (flagged, f"{flagged} file(s) and folder(s) need a person; they are not copied."),
+        (unknown, f"{unknown} file(s) have no known size; the bytes will be more than forecast."),
+        (times_lost, "The destination does not keep modification times."),
+        (other_baseline, "The baseline was made for other places and is not used; files are known by size and time."),
+    )
+    return tuple(sentence for applies, sentence in sentences if applies)

@@ -1,0 +1,88 @@
+"""Analysis: walking a system into an inventory, continuing where an earlier attempt stopped."""
+
+import asyncio
+from pathlib import Path
+
+from migration.clock import Clock
+from migration.contract import Destination, Source, WalkPage
+from migration.entries import PathParts
+from migration.errors import FatalError
+from migration.inventory import Inventory, InventoryHeader, InventoryWriter
+from migration.progress import Phase, Progress, ProgressListener
+
+RESTARTS_MAX = 10
+"""How often a listing may change under the walk before it is given up."""
+
+
+async def analyze(
+    source: Source, root: PathParts, folder: Path, *, run_id: str, clock: Clock, progress: ProgressListener
+) -> Inventory:
+    """The inventory of everything below `root`, in `folder`.
+
+    A finished inventory is returned as it is, an unfinished one is continued: what is in it is not listed again.
+    Whatever stops the walk (BudgetExhausted, an error, cancellation) leaves a folder that can be continued. Raises what
+    the source raises, and FatalError `listing-keeps-changing`.
+    """
+    writer = await asyncio.to_thread(
+        InventoryWriter.open, folder, run_id=run_id, system=source.system, root=root, clock=clock
+    )
+    if not writer.header.finished and not writer.listed:
+        await _walk(source, root, writer, progress)
+    return await asyncio.to_thread(writer.finish)
+
+
+async def analyze_destination(
+    destination: Destination, root: PathParts, folder: Path, *, run_id: str, clock: Clock, progress: ProgressListener
+) -> Inventory:
+    """As `analyze`; a root that is not there (the run will make it) gives an empty inventory that says so."""
+    if root and await destination.stat(root) is None:
+        writer = await asyncio.to_thread(
+            InventoryWriter.open, folder, run_id=run_id, system=destination.system, root=root, clock=clock
+        )
+        if writer.header.entries == 0:
+            return await asyncio.to_thread(writer.finish, root_missing=True)
+    return await analyze(destination, root, folder, run_id=run_id, clock=clock, progress=progress)
+
+
+async def _walk(source: Source, root: PathParts, writer: InventoryWriter, progress: ProgressListener) -> None:
+    """Writing happens in a thread, so that the loop keeps serving connections meanwhile."""
+    totals = _Totals(writer.header)
+    async for page in source.walk(root, writer.cursor):
+        if page.restarted and writer.header.restarts >= RESTARTS_MAX:
+            raise FatalError(
+                "listing-keeps-changing",
+                f"The listing of {source.display_name} changed {RESTARTS_MAX} times while it was read.",
+                fix="Run again when fewer people are working in it.",
+            )
+        await asyncio.to_thread(writer.write_page, page)
+        totals.add(page)
+        progress(totals.progress())
+
+
+class _Totals:
+    """What was listed so far, earlier attempts included."""
+
+    def __init__(self, header: InventoryHeader) -> None:
+        self._entries, self._files, self._bytes = header.entries, header.files, header.bytes
+        self._calls, self._expected = header.calls, header.expected_total
+
+    def add(self, page: WalkPage) -> None:
+        if page.restarted:
+            self._entries = self._files = self._bytes = 0
+        sizes = [entry.size_bytes or 0 for entry in page.entries if entry.is_file]
+        self._entries += len(page.entries)
+        self._files += len(sizes)
+        self._bytes += sum(sizes)
+        self._calls += page.calls
+        self._expected = page.expected_total if page.expected_total is not None else self._expected
+
+    def progress(self) -> Progress:
+        expected = "" if self._expected is None else f" of {self._expected:,}"
+        return Progress(
+            phase=Phase.ANALYZE,
+            entries=self._entries,
+            files_done=self._files,
+            bytes_done=self._bytes,
+            calls=self._calls,
+            message=f"{self._entries:,}{expected} entries listed",
+        )

@@ -1,0 +1,313 @@
+"""Making the rows of a plan out of two inventories and the baseline: three sorted streams, merged folder by folder.
+
+The folders of the source are held in memory; files are not. DuckDB sorts source files, destination entries and baseline
+rows by the ordinal of the source folder they belong to, and spills what does not fit; what is decided is decided by the
+pure modules naming, placing, filters and planner. The rows depend on nothing but the inputs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from migration.actions import ActionKind, action_id
+from migration.capabilities import Capabilities
+from migration.entries import EntryKind, Ref
+from migration.filters import Selection, compile_filter
+from migration.inventory import Inventory
+from migration.inventory_format import stored_path
+from migration.jobs import DuplicateNames, EmptyContainers, Job
+from migration.naming import MappedName, NameOptions, Namer, Sibling
+from migration.placing import Folder, duplicate, match_destination, place_folders
+from migration.plan_queries import BEFORE, FILE_FACTS, FILES, FOLDERS_WITH_FILES, THERE, define_tables, folder_rows
+from migration.plan_writer import PlanRow
+from migration.planner import (
+    DELETED_AT_SOURCE,
+    EMPTY_FOLDER,
+    NOTHING_TAKES_PART,
+    PARENT_FLAGGED,
+    STRATEGIES,
+    Before,
+    SourceFile,
+    Strategy,
+    There,
+    Verdict,
+)
+from migration.run_queries import connect
+from migration.sorted_groups import Columns, SortedGroups
+from migration.state import RunPaths
+from migration.stored_text import from_stored, to_stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """Everything a plan's rows depend on."""
+
+    job: Job
+    source: Inventory
+    destination: Inventory
+    baseline: Path | None
+    capabilities: Capabilities
+    """The destination's."""
+
+
+def decide(run: RunPaths, inputs: Inputs) -> Iterator[PlanRow]:
+    """The rows of the plan in the order of work: folders, parents first, then files, folder by folder.
+
+    DuckDB may spill into the run's folder. Raises PlanError `orphan-entry` or `duplicate-entry` for an inventory that
+    is no tree, ConfigurationError `bad-filter`.
+    """
+    rules = inputs.job.rules
+    options = NameOptions(
+        change_illegal=rules.segment_transform,
+        shorten=rules.segment_truncate,
+        rename_duplicates=rules.duplicate_names is DuplicateNames.RENAME,
+    )
+    namer = Namer(inputs.capabilities.names, options)
+    strategy = STRATEGIES[inputs.job.transfer_type](rules, inputs.capabilities)
+    selection = compile_filter(rules.filter)
+    folders = place_folders(folder_rows(inputs.source), namer, namer.path_length(inputs.job.destination.parts))
+    matched = match_destination(folders, folder_rows(inputs.destination), namer)
+    with connect(run) as database:
+        define_tables(database, inputs.source, inputs.destination, inputs.baseline, folders, matched)
+        system = inputs.source.header.system
+        yield from _FolderDecider(database, folders, namer, strategy, selection, system).rows(rules.empty_containers)
+        yield from _FileDecider(database, folders, namer, strategy, selection, system).rows()
+
+
+@dataclass(frozen=True, slots=True)
+class _FolderDecider:
+    database: duckdb.DuckDBPyConnection
+    folders: Sequence[Folder]
+    namer: Namer
+    strategy: Strategy
+    selection: Selection | None
+    system: str
+
+    def rows(self, empty: EmptyContainers) -> Iterator[PlanRow]:
+        self._note_what_takes_part(empty)
+        in_the_way = self._files_in_the_way()
+        for folder in self.folders[1:]:
+            there = in_the_way.get(folder.ordinal)
+            if folder.there_id is not None:
+                there = There(False, folder.there_id, None, None)
+            verdict = self._verdict(folder, there)
+            folder.flagged = verdict.reason if verdict.kind is ActionKind.FLAG else None
+            if verdict.detail is None and folder.changes:
+                verdict = verdict._replace(detail=", ".join(folder.changes))
+            yield PlanRow(
+                action_id(Ref(self.system, folder.id), folder.source_path, folder.destination_path),
+                verdict.kind,
+                EntryKind.FOLDER,
+                self.system,
+                to_stored(folder.id),
+                None,
+                stored_path(folder.source_path),
+                stored_path(folder.destination_path),
+                None,
+                None,
+                verdict.reason,
+                verdict.detail,
+                folder.renamed,
+                *_expected(there),
+            )
+
+    def _verdict(self, folder: Folder, there: There | None) -> Verdict:
+        if folder.deleted:
+            return DELETED_AT_SOURCE
+        if not folder.takes_part:
+            if folder.has_files:
+                return NOTHING_TAKES_PART
+            left_out = self._left_out(folder)
+            return Verdict(ActionKind.SKIP, left_out) if left_out else EMPTY_FOLDER
+        if folder.parent is not None and folder.parent.flagged:
+            return Verdict(ActionKind.FLAG, PARENT_FLAGGED, folder.parent.flagged)
+        if folder.problem:
+            return Verdict(ActionKind.FLAG, folder.problem)
+        return self.strategy.folder(there)
+
+    def _left_out(self, folder: Folder) -> str | None:
+        return self.selection(folder.source_path, None, None) if self.selection else None
+
+    def _note_what_takes_part(self, empty: EmptyContainers) -> None:
+        """A folder takes part if a file in it does, at any depth, or if it is an empty one that is to be made."""
+        query = FOLDERS_WITH_FILES if self.selection is None else FILE_FACTS
+        for ordinal, columns in SortedGroups(self.database, query):
+            folder = self.folders[ordinal]
+            folder.has_files = not folder.deleted
+            folder.takes_part = folder.has_files and (self.selection is None or self._any_selected(folder, columns))
+        for folder in reversed(self.folders[1:]):
+            if folder.deleted or folder.parent is None:
+                continue
+            if not folder.has_files and empty is EmptyContainers.CREATE and not self._left_out(folder):
+                folder.takes_part = True
+            folder.parent.takes_part |= folder.takes_part
+            folder.parent.has_files |= folder.has_files
+
+    def _any_selected(self, folder: Folder, columns: Columns) -> bool:
+        assert self.selection
+        return any(
+            self.selection((*folder.source_path, from_stored(name)), size, modified) is None
+            for name, size, modified in zip(*columns, strict=True)
+        )
+
+    def _files_in_the_way(self) -> dict[int, There]:
+        """Destination files that have the name of a folder which is to be made, by that folder's ordinal."""
+        found: dict[int, There] = {}
+        for ordinal, (names, kinds, *facts) in SortedGroups(self.database, THERE):
+            subfolders = self.folders[ordinal].subfolders
+            if not subfolders:
+                continue
+            for name, is_file, *fact in zip(names, kinds, *facts, strict=True):
+                folder = subfolders.get(self.namer.key(from_stored(name))) if is_file else None
+                if folder is not None:
+                    found.setdefault(folder.ordinal, There(True, *fact))
+        return found
+
+
+class _Known(NamedTuple):
+    """What is known of one destination folder."""
+
+    by_key: dict[str, There]
+    by_name: dict[str, There]
+    """Only of those that share their key with another."""
+    before: dict[str, Before]
+    """The baseline by key of the planned name."""
+    kept_names: dict[str, str]
+    """Keys of names that the destination changed when it took the file, by key of the planned name."""
+
+    def there(self, name: MappedName) -> There | None:
+        kept = self.kept_names.get(name.key)
+        if kept is not None and kept in self.by_key:
+            return self.by_key[kept]
+        return self.by_name.get(name.name) or self.by_key.get(name.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileDecider:
+    database: duckdb.DuckDBPyConnection
+    folders: Sequence[Folder]
+    namer: Namer
+    strategy: Strategy
+    selection: Selection | None
+    system: str
+
+    def rows(self) -> Iterator[PlanRow]:
+        there = SortedGroups(self.database, THERE)
+        before = SortedGroups(self.database, BEFORE)
+        for ordinal, columns in SortedGroups(self.database, FILES):
+            known = self._known(there.take(ordinal), before.take(ordinal))
+            yield from self._rows_of(self.folders[ordinal], columns, known)
+
+    def _known(self, there: Columns | None, before: Columns | None) -> _Known:
+        known = _Known({}, {}, {}, {})
+        key = self.namer.key
+        for stored, *facts in zip(*(there or []), strict=True):
+            name, one = from_stored(stored), There(*facts)
+            name_key = key(name)
+            if name_key in known.by_key:
+                known.by_name[name] = one
+            else:
+                known.by_key[name_key] = one
+        for planned, kept, *facts in zip(*(before or []), strict=True):
+            name_key = key(from_stored(planned))
+            known.before[name_key] = Before(*facts)
+            if kept is not None:
+                known.kept_names[name_key] = key(from_stored(kept))
+        return known
+
+    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> Iterator[PlanRow]:
+        ids, versions, stored_names, sizes, modified, created, deleted = columns
+        names = list(map(from_stored, stored_names))
+        left_out = self._left_out(folder, names, sizes, modified, deleted)
+        _check_unique(ids, names)
+        mapped = self._mapped(folder, ids, names, created, left_out, known)
+        destination_folder = folder.destination_path
+        stored_source, stored_destination = stored_path(folder.source_path), stored_path(destination_folder)
+        for source_id, version, name, stored, new, size, time, skip in zip(
+            ids, versions, names, stored_names, mapped, sizes, modified, left_out, strict=True
+        ):
+            there = known.there(new)
+            file = SourceFile(source_id, version, size, time)
+            verdict = skip or self._verdict(folder, file, new, there, known)
+            detail = verdict.detail or ", ".join(new.changes) or None
+            yield PlanRow(
+                action_id(Ref(self.system, from_stored(source_id), version), (), (*destination_folder, new.name)),
+                verdict.kind,
+                EntryKind.FILE,
+                self.system,
+                source_id,
+                version,
+                (*stored_source, stored),
+                (*stored_destination, to_stored(new.name)),
+                size,
+                time,
+                verdict.reason,
+                detail,
+                folder.renamed or new.name != name,
+                *_expected(there),
+            )
+
+    def _verdict(
+        self, folder: Folder, file: SourceFile, new: MappedName, there: There | None, known: _Known
+    ) -> Verdict:
+        if folder.flagged:
+            return Verdict(ActionKind.FLAG, PARENT_FLAGGED, folder.flagged)
+        if new.problem:
+            return Verdict(ActionKind.FLAG, new.problem)
+        return self.strategy.file(file, there, known.before.get(new.key))
+
+    def _left_out(
+        self, folder: Folder, names: list[str], sizes: list[Any], modified: list[Any], deleted: list[bool]
+    ) -> list[Verdict | None]:
+        """Which files take no part, and why; None for those that do."""
+        if folder.deleted:
+            return [DELETED_AT_SOURCE] * len(names)
+        left_out: list[Verdict | None] = [DELETED_AT_SOURCE if gone else None for gone in deleted]
+        if self.selection:
+            for place, (name, size, time) in enumerate(zip(names, sizes, modified, strict=True)):
+                reason = self.selection((*folder.source_path, name), size, time)
+                if reason and left_out[place] is None:
+                    left_out[place] = Verdict(ActionKind.SKIP, reason)
+        return left_out
+
+    def _mapped(
+        self,
+        folder: Folder,
+        ids: list[str],
+        names: list[str],
+        created: list[int | None],
+        left_out: list[Verdict | None],
+        known: _Known,
+    ) -> list[MappedName]:
+        """The names of the files that take part; the others claim none and keep their own."""
+        holders = {key: before.source_id for key, before in known.before.items()}
+        siblings = list(map(Sibling, ids, names, created))
+        taking_part = [one for one, skip in zip(siblings, left_out, strict=True) if skip is None]
+        mapped = self.namer.map_names(taking_part, folder.place, taken=folder.subfolders.keys(), holders=holders)
+        if len(mapped) == len(names):
+            return mapped
+        remaining = iter(mapped)
+        return [
+            next(remaining) if skip is None else MappedName(name, "")
+            for name, skip in zip(names, left_out, strict=True)
+        ]
+
+
+def _expected(there: There | None) -> tuple[str | None, EntryKind | None, int | None, int | None]:
+    if there is None:
+        return None, None, None, None
+    return there.id, EntryKind.FILE if there.is_file else EntryKind.FOLDER, there.size_bytes, there.modified
+
+
+def _check_unique(ids: list[str], names: list[str]) -> None:
+    """One id may have several names (hard links), but not one name twice."""
+    if len(set(ids)) == len(ids):
+        return
+    seen: set[tuple[str, str]] = set()
+    for one in zip(ids, names, strict=True):
+        if one in seen:
+            raise duplicate(*one)
+        seen.add(one)
