@@ -1,67 +1,219 @@
 """Saved connections: encrypted Prefect blocks, and how one is opened. `ensure_server` comes first."""
 
-from __future__ import annotations
-
-from contextlib import AbstractAsyncContextManager
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from migration.budget import CallBudget
+import httpx
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+
+from connectors.settings import ConnectionSettings, ProcoreSettings
+from connectors.tokens import MemoryTokenStore, TokenStore
+from migration.budget import CallBudget, UnlimitedBudget
 from migration.clock import Clock, SystemClock
 from migration.contract import Source
+from migration.errors import ConfigurationError
 from migration.jobs import OnBudgetExhausted
+from tasks.allowances import Windows
 
-if TYPE_CHECKING:
-    from connectors.settings import ConnectionSettings
-
+_SETTINGS: TypeAdapter[ConnectionSettings] = TypeAdapter(ConnectionSettings)
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 _SYSTEM_CLOCK = SystemClock()
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An entered connector and the budget its calls are taken from."""
+    """An entered connector and the budget its calls are taken from (a `tasks.budget.PrefectCallBudget` if they count).
+
+    `budget.calls_taken` is what was granted through this connector.
+    """
 
     connector: Source
     budget: CallBudget
+    name: str = ""
+    """The connection's."""
 
 
 def save_connection(name: str, settings: ConnectionSettings) -> None:
     """Save or replace. ConfigurationError `connection-name` for a name that is not lower-case letters, digits, '-'."""
-    raise NotImplementedError
+    from tasks.blocks import SiteHaulConnection
+
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            "connection-name",
+            f"'{name}' cannot be the name of a connection.",
+            fix="Use up to 100 lower-case letters, digits and '-', the first and last not a '-'.",
+        )
+    values = json.dumps(_revealed(settings.model_dump(mode="python")), default=str)
+    block = SiteHaulConnection(system=settings.kind, description=_description(settings), settings=SecretStr(values))
+    with _told_server_errors():
+        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg] # async_dispatch adds _sync
 
 
 def load_connection(name: str) -> ConnectionSettings:
-    """The settings saved under `name`. ConfigurationError `connection-not-found` names the known ones."""
-    raise NotImplementedError
+    """The settings saved under `name`. ConfigurationError `connection-not-found` names the known ones, and
+    `connection-unreadable` when what is saved is not understood by this version."""
+    from tasks.blocks import SiteHaulConnection
+
+    with _told_server_errors():
+        documents = {one.name: one for one in _documents(include_secrets=True)}
+    if name not in documents:
+        raise _not_found(name, sorted(str(known) for known in documents))
+    saved = SiteHaulConnection.model_validate(documents[name].data)
+    try:
+        return _SETTINGS.validate_json(saved.settings.get_secret_value())
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError(
+            "connection-unreadable",
+            f"The saved connection '{name}' does not fit this version of SiteHaul: {problems}.",
+            fix=f"Save it again: sitehaul connect {saved.system} {name} …",
+        ) from None
 
 
 def list_connections() -> list[tuple[str, str]]:
     """(name, system) of every saved connection, by name."""
-    raise NotImplementedError
+    with _told_server_errors():
+        return sorted((str(one.name), str(one.data["system"])) for one in _documents(include_secrets=False))
 
 
 def delete_connection(name: str) -> None:
     """Forget a connection. ConfigurationError `connection-not-found`."""
-    raise NotImplementedError
+    from prefect.client.orchestration import get_client
+
+    with _told_server_errors():
+        documents = {str(one.name): one for one in _documents(include_secrets=False)}
+        if name not in documents:
+            raise _not_found(name, sorted(documents))
+        with get_client(sync_client=True) as client:
+            client.delete_block_document(documents[name].id)
 
 
-def opened(
+@asynccontextmanager
+async def opened(
     name: str,
     settings: ConnectionSettings,
     *,
     on_budget_exhausted: OnBudgetExhausted = OnBudgetExhausted.STOP,
     clock: Clock = _SYSTEM_CLOCK,
-) -> AbstractAsyncContextManager[Source]:
+    windows: Windows | None = None,
+) -> AsyncIterator[Source]:
     """The connector of a connection, entered, its calls under the client's shared budget, its tokens shared."""
-    raise NotImplementedError
+    async with opened_with_budget(
+        name, settings, on_budget_exhausted=on_budget_exhausted, clock=clock, windows=windows
+    ) as both:
+        yield both.connector
 
 
-def opened_with_budget(
+@asynccontextmanager
+async def opened_with_budget(
     name: str,
     settings: ConnectionSettings,
     *,
     on_budget_exhausted: OnBudgetExhausted = OnBudgetExhausted.STOP,
     clock: Clock = _SYSTEM_CLOCK,
-) -> AbstractAsyncContextManager[Opened]:
-    """The same, with the budget beside it (`Opened(connector, budget)`)."""
-    raise NotImplementedError
+    windows: Windows | None = None,
+) -> AsyncIterator[Opened]:
+    """The same, with the budget beside it. `windows` are the spans of the allowances, the real ones by default."""
+    from connectors.registry import make_connector
+
+    async with _budget(settings, on_budget_exhausted, clock, windows) as budget:
+        tokens = _tokens(settings)
+        async with make_connector(settings, budget=budget, tokens=tokens, clock=clock) as connector:
+            yield Opened(connector, budget, name)
+
+
+@asynccontextmanager
+async def _budget(
+    settings: ConnectionSettings, on_budget_exhausted: OnBudgetExhausted, clock: Clock, windows: Windows | None
+) -> AsyncIterator[CallBudget]:
+    if not isinstance(settings, ProcoreSettings):
+        yield UnlimitedBudget()
+        return
+    from tasks.budget import PrefectCallBudget
+    from tasks.clients import client_name
+
+    async with PrefectCallBudget.opened(
+        client_name(settings),
+        hourly_calls=settings.hourly_calls,
+        spike_calls=settings.spike_calls,
+        on_budget_exhausted=on_budget_exhausted,
+        clock=clock,
+        windows=windows,
+    ) as budget:
+        yield budget
+
+
+def _tokens(settings: ConnectionSettings) -> TokenStore:
+    if not isinstance(settings, ProcoreSettings):
+        return MemoryTokenStore()
+    from tasks.tokens import PrefectTokenStore
+
+    return PrefectTokenStore.of(settings)
+
+
+def _documents(*, include_secrets: bool) -> list[Any]:
+    """The block documents of all connections."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.blocks import SiteHaulConnection
+
+    slug = SiteHaulConnection.get_block_type_slug()
+    documents: list[Any] = []
+    with get_client(sync_client=True) as client:
+        try:
+            while True:
+                page = client.read_block_documents_by_type(
+                    slug, offset=len(documents), limit=_PAGE, include_secrets=include_secrets
+                )
+                documents += page
+                if len(page) < _PAGE:
+                    return documents
+        except ObjectNotFound:
+            return []
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == 404:  # the block type is registered with the first connection
+                return []
+            raise
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {key: _revealed(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_revealed(one) for one in value]
+    return value
+
+
+def _description(settings: BaseModel) -> str:
+    if isinstance(settings, ProcoreSettings):
+        return f"Company {settings.company_id} at {settings.api_base}"
+    return str(getattr(settings, "folder", ""))
+
+
+def _not_found(name: str, known: list[str]) -> ConfigurationError:
+    there = f"The saved ones are: {', '.join(known)}." if known else "None is saved yet."
+    return ConfigurationError(
+        "connection-not-found",
+        f"There is no connection named '{name}'. {there}",
+        fix="Use one of them, or save it: sitehaul connect --help",
+    )
+
+
+@contextmanager
+def _told_server_errors() -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise ConfigurationError(
+            "server-unreachable",
+            f"The Prefect server, which keeps the connections, does not answer ({error}).",
+            fix="Run the same command again; SiteHaul's own server is started again then.",
+        ) from error

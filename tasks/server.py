@@ -21,7 +21,7 @@ from migration.errors import ConfigurationError, FatalError
 from migration.state import write_json_atomically
 from tasks.background import BackgroundProcess
 from tasks.deployments import WorkerStatus, deploy_all, start_worker, stop_worker, worker_status
-from tasks.environment import configured_api_url, server_environment, use_configured, use_own
+from tasks.environment import OWN_SERVER_VARIABLE, configured_api_url, server_environment, use_configured, use_own
 from tasks.leases import repair_slots
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "WorkerStatus",
     "deploy_all",
     "ensure_server",
+    "restart_own_server",
     "server_status",
     "start_worker",
     "stop_server",
@@ -108,6 +109,24 @@ def stop_server(home: Path) -> bool:
         return False
     with process.locked():
         return process.stop()
+
+
+def restart_own_server() -> None:
+    """Bring back SiteHaul's own server if this process uses it and it died; a configured server is left alone.
+
+    Raises what `ensure_server` raises, and FatalError `server-moved` when it had to take another port: Prefect in this
+    process keeps to the old one.
+    """
+    api_url = os.environ.get(OWN_SERVER_VARIABLE)
+    if not api_url or os.environ.get("PREFECT_API_URL") != api_url:
+        return
+    home = Path(os.environ["PREFECT_HOME"]).parent
+    if ensure_server(home).api_url != api_url:
+        raise FatalError(
+            "server-moved",
+            "The local Prefect server died, and another program has taken its port.",
+            fix="Run the same command again; what is done is recorded.",
+        )
 
 
 class _OwnServer:
