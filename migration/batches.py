@@ -13,7 +13,7 @@ from migration.inventory_format import to_entries
 from migration.plans import PLAN_SCHEMA, Plan, to_actions
 from migration.run_queries import connect, define, record_batches
 
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_048
 
 
 @dataclass(frozen=True, slots=True)

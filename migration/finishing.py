@@ -92,7 +92,8 @@ class Finisher:
 
     async def _flush_and_record(self, group: list[Copied]) -> None:
         published = tuple(copied.published for copied in group if copied.published is not None)
-        if published and isinstance(self._destination, Flushable):
+        made_folder = any(not copied.is_file and copied.outcome.destination for copied in group)
+        if (published or made_folder) and isinstance(self._destination, Flushable):
             await self._destination.flush(published)
         self._tell(group, CopyPoint.FLUSHED)
         await self._ledger.record(self._run_id, [copied.outcome for copied in group])

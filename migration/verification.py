@@ -90,7 +90,7 @@ async def verify(
     tally = _Tally(progress, listing.header.entries)
     with ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="verify") as pool, _Rows(run.verification) as rows:
         checker = _Checker(destination, job.destination.parts, pool, listed_completely=listing.header.complete)
-        for batch in expected_files(run, plan, listing, everything=scope == "everything"):
+        for batch in expected_files(run, job, plan, listing, everything=scope == "everything"):
             judgements = await checker.judge_all(batch, tally)
             rows.write(batch, judgements)
             tally.add_all(batch, judgements)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from migration.baseline import BASELINE_SCHEMA
+from migration.baseline import BASELINE_SCHEMA, usable_baseline
 from migration.entries import Entry
 from migration.inventory import SCHEMA, Inventory
 from migration.inventory_format import moment, read_path, to_entries, values
+from migration.jobs import Job
 from migration.judgement import Expected
 from migration.ledger import OUTCOMES_SCHEMA
 from migration.plans import PLAN_SCHEMA, Plan
@@ -18,13 +19,16 @@ from migration.state import JobState, RunPaths
 ROWS_AT_ONCE = 2_000
 
 
-def expected_files(run: RunPaths, plan: Plan, listing: Inventory, *, everything: bool) -> Iterator[list[Expected]]:
+def expected_files(
+    run: RunPaths, job: Job, plan: Plan, listing: Inventory, *, everything: bool
+) -> Iterator[list[Expected]]:
     """The files that should be there, in plan order, some thousand at a time: those this run copied, and with
     `everything` those it skipped because they were there already."""
     with connect(run) as database:
         define(database, "plan", [plan.run.plan], PLAN_SCHEMA)
         define(database, "outcomes", [run.outcomes], OUTCOMES_SCHEMA)
-        define(database, "baseline", [JobState(run.folder.parent.parent).baseline], BASELINE_SCHEMA)
+        baseline = JobState(run.folder.parent.parent).baseline
+        define(database, "baseline", [baseline] if usable_baseline(baseline, job) else [], BASELINE_SCHEMA)
         define(database, "listed", listing.parts(), SCHEMA)
         query = _EXPECTED.format(scope="true" if everything else "o.action_id IS NOT NULL")
         for batch in record_batches(database, query, ROWS_AT_ONCE):
@@ -62,7 +66,8 @@ _EXPECTED = f"""
     wanted AS (
         SELECT p.seq, p.action_id, p.source_id, p.source_path,
                list_append(list_slice(p.destination_path, 1, len(p.destination_path) - 1),
-                           coalesce(o.destination_name, p.destination_path[-1])) AS destination_path,
+                           coalesce(o.destination_name, b.destination_name, p.destination_path[-1])
+               ) AS destination_path,
                coalesce(o.bytes_copied, b.size_bytes, p.expected_size_bytes, p.size_bytes) AS size_bytes,
                coalesce(o.sha256, b.sha256) AS sha256,
                coalesce(o.destination_modified_at, b.destination_modified_at) AS modified_at
