@@ -16,6 +16,7 @@ from pathlib import Path
 BLOCK_BYTES = 64 * 1024
 UPLOAD_PREFIX = "upload:"
 _POOL_BYTES = 4 * 1024 * 1024
+_STAMP_BYTES = 16
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -24,7 +25,7 @@ class Bodies:
 
     def __init__(self, seed: int, uploads_folder: Path) -> None:
         self._uploads_folder = uploads_folder
-        self._pool = random.Random(f"bodies-{seed}").randbytes(_POOL_BYTES + BLOCK_BYTES)
+        self._pool = memoryview(random.Random(f"bodies-{seed}").randbytes(_POOL_BYTES + BLOCK_BYTES))
         self._keyed = lru_cache(maxsize=65536)(self._key_number)
 
     def read(self, body_key: str, size_bytes: int, offset: int, length: int) -> bytes:
@@ -34,18 +35,30 @@ class Bodies:
             return b""
         if body_key.startswith(UPLOAD_PREFIX):
             return self._uploaded(body_key.removeprefix(UPLOAD_PREFIX), offset, end - offset)
-        first, last = offset // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
-        if first == last:
-            block = self._block(body_key, first)
-            return block[offset - first * BLOCK_BYTES : end - first * BLOCK_BYTES]
-        whole = b"".join(self._block(body_key, number) for number in range(first, last + 1))
-        return whole[offset - first * BLOCK_BYTES : end - first * BLOCK_BYTES]
+        key = self._keyed(body_key)
+        parts: list[bytes | memoryview] = []
+        while offset < end:
+            number = offset // BLOCK_BYTES
+            start, stop = offset - number * BLOCK_BYTES, min(end - number * BLOCK_BYTES, BLOCK_BYTES)
+            place = (key ^ (number * 0x9E3779B97F4A7C15)) % _POOL_BYTES
+            if start < _STAMP_BYTES:
+                parts.append(struct.pack("<QQ", key, number)[start:stop])
+            parts.append(self._pool[place + max(start, _STAMP_BYTES) : place + max(stop, _STAMP_BYTES)])
+            offset += stop - start
+        return b"".join(parts)
 
-    def pieces(self, body_key: str, size_bytes: int, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def pieces(
+        self,
+        body_key: str,
+        size_bytes: int,
+        offset: int = 0,
+        length: int | None = None,
+        piece_bytes: int = _PIECE_BYTES,
+    ) -> Iterator[bytes]:
         """The body in pieces of at most 1 MiB."""
         end = size_bytes if length is None else min(size_bytes, offset + length)
         while offset < end:
-            piece = self.read(body_key, size_bytes, offset, min(_PIECE_BYTES, end - offset))
+            piece = self.read(body_key, size_bytes, offset, min(piece_bytes, end - offset))
             offset += len(piece)
             yield piece
 
@@ -59,11 +72,6 @@ class Bodies:
     def _uploaded(self, name: str, offset: int, length: int) -> bytes:
         with open(self._uploads_folder / name, "rb") as body:
             return os.pread(body.fileno(), length, offset)
-
-    def _block(self, body_key: str, number: int) -> bytes:
-        key = self._keyed(body_key)
-        place = (key ^ (number * 0x9E3779B97F4A7C15)) % _POOL_BYTES
-        return struct.pack("<QQ", key, number) + self._pool[place + 16 : place + BLOCK_BYTES]
 
     @staticmethod
     def _key_number(body_key: str) -> int:

@@ -109,6 +109,13 @@ def valid_token(state: OAuthState, token_text: str | None) -> Any:
     return row if row is not None and row["expires_at"] > state.clock.now() else None
 
 
+def window_key(row: Any, call: Call, settings: Settings) -> str:
+    """Whose rate windows a call with this token counts in: the client's, by switch the client's at one company."""
+    if settings.rate_limit_per_company and str(row["pair"]).startswith(SERVICE_ACCOUNT_MARK):
+        return f"{row['client_id']}/{call.headers.get('procore-company-id', '')}"
+    return str(row["client_id"])
+
+
 def _client_pair(call: Call, fields: dict[str, Any]) -> tuple[str, str]:
     kind, _, encoded = call.headers.get("authorization", "").partition(" ")
     if kind.lower() == "basic":

@@ -7,7 +7,6 @@ from typing import Any
 from simulator.store import Store
 
 _REQUESTS_MAX = 2_000_000
-_NO_BEARER = ""
 
 
 class RequestLog:
@@ -19,7 +18,7 @@ class RequestLog:
         self._requests: deque[tuple[Any, ...]] = deque(maxlen=_REQUESTS_MAX)
 
     def add(
-        self, at: float, host: str, scope: dict[str, Any], status: int, authorization: bytes, range_: bytes, fault: str
+        self, at: float, host: str, scope: dict[str, Any], status: int, authorization: str, range_: str, fault: str
     ) -> None:
         """Remember one answered request; status 0 = the connection was cut without an answer."""
         self._requests.append((
@@ -36,11 +35,11 @@ class RequestLog:
             yield {
                 "time": at, "host": host, "method": method, "path": path, "query": query.decode("latin-1"),
                 "status": status, "client": self._client(authorization), "authorization": bool(authorization),
-                "range": range_.decode("latin-1") or None, "fault": fault or None,
+                "range": range_ or None, "fault": fault or None,
             }  # fmt: skip
 
-    def _client(self, authorization: bytes) -> str | None:
-        kind, _, token = authorization.decode("latin-1").partition(" ")
+    def _client(self, authorization: str) -> str | None:
+        kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer":
             return None
         token = token.strip()

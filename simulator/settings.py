@@ -1,6 +1,6 @@
 """The simulator's switches. What Procore's documentation leaves open is a switch here, with the harsher default."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
 
@@ -68,6 +68,10 @@ class Settings:
             if not isinstance(value, accepted):
                 raise ValueError(f"the switch '{name}' takes a {kinds[name].__name__}, not {value!r}")
         return replace(self, **values)
+
+    def described(self) -> dict[str, Any]:
+        """Every switch and its value."""
+        return asdict(self)
 
     def parsed(self, assignments: list[str]) -> "Settings":
         """These settings changed by `name=value` texts. Raises ValueError as `changed` does."""

@@ -139,6 +139,12 @@ class Store:
         self._database.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)  # noqa: S608
         self._database.execute("COMMIT")
 
+    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run one statement for each row of values, in one transaction."""
+        self._database.execute("BEGIN")
+        self._database.executemany(sql, rows)
+        self._database.execute("COMMIT")
+
     def changes(self) -> int:
         """A number that grows with every row written: what was read before is still true while it stays the same."""
         return self._database.total_changes

@@ -1,10 +1,10 @@
 """Small pieces of HTTP shared by the simulator's hosts."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -14,12 +14,14 @@ Header = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Answer:
-    """A response. `body` is whole bytes, or an iterator with `length` given."""
+    """A response. `body` is whole bytes, or an iterator, with `length` given or else of unknown length."""
 
     status: int = 200
     body: bytes | Iterator[bytes] = b""
     headers: list[Header] = field(default_factory=list)
     length: int | None = None
+    bytes_per_second: float = 0.0
+    """Cap of the body's rate; 0 = none."""
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: list[Header] | None = None) -> "Answer":
@@ -66,7 +68,7 @@ class Call:
 
     @property
     def path(self) -> str:
-        return unquote(str(self.scope["path"]))
+        return str(self.scope["path"])
 
     def first(self, name: str, default: str | None = None) -> str | None:
         """The first value of a query parameter."""
@@ -87,7 +89,7 @@ class Call:
         """The whole body."""
         return b"".join([chunk async for chunk in self.chunks()])
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives."""
         more = True
         while more:
