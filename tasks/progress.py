@@ -16,6 +16,8 @@ class Standing:
     progress: Progress
     calls: int
     """Calls made by this process."""
+    calls_left: int | None
+    """What is left of the source's hourly allowance, as far as it is known; None when calls are not limited."""
     seconds: float
     """Since the phase began in this process."""
     files_per_second: float | None
@@ -53,20 +55,27 @@ class Hub:
     clock: Clock
     watcher: Watcher
     calls: Callable[[], int]
+    calls_left: Callable[[], int | None]
     standing: Standing | None = None
     _phase: Phase | None = None
     _began: float = 0.0
-    _files_before: int = 0
+    _before: tuple[int, int] = (0, 0)
     _totals: tuple[int | None, int | None] = (None, None)
     _sentences: list[str] = field(default_factory=list)
 
     def begin(
-        self, phase: Phase, *, files_total: int | None = None, bytes_total: int | None = None, files_before: int = 0
+        self,
+        phase: Phase,
+        *,
+        files_total: int | None = None,
+        bytes_total: int | None = None,
+        files_before: int = 0,
+        bytes_before: int = 0,
     ) -> None:
-        """A phase begins here. `files_before` were done by earlier processes and count as done."""
+        """A phase begins here. What was done before, by earlier processes, counts as done but not into the rates."""
         self._phase = phase
         self._began = self.clock.monotonic()
-        self._files_before = files_before
+        self._before = (files_before, bytes_before)
         self._totals = (files_total, bytes_total)
         self.told(Progress(phase))
 
@@ -79,13 +88,15 @@ class Hub:
         files, size = progress.files_done, progress.bytes_done
         complete = replace(
             progress,
-            files_done=files + self._files_before,
+            files_done=files + self._before[0],
+            bytes_done=size + self._before[1],
             files_total=progress.files_total if progress.files_total is not None else files_total,
             bytes_total=progress.bytes_total if progress.bytes_total is not None else bytes_total,
         )
         self.standing = Standing(
             progress=complete,
             calls=self.calls(),
+            calls_left=self.calls_left(),
             seconds=seconds,
             files_per_second=files / seconds if files and seconds > 0.5 else None,
             bytes_per_second=size / seconds if size and seconds > 0.5 else None,
@@ -113,7 +124,33 @@ def seconds_left(progress: Progress, seconds: float, files_here: int, bytes_here
         estimates.append((progress.files_total - progress.files_done) * seconds / files_here)
     if progress.bytes_total and bytes_here:
         estimates.append((progress.bytes_total - progress.bytes_done) * seconds / bytes_here)
-    return max(0.0, max(estimates)) if estimates else None
+    return max(0.0, *estimates) if estimates else None
+
+
+def standing_line(standing: Standing) -> str:
+    """One line for logs: what the run does and how far it is."""
+    progress = standing.progress
+    words = [f"{progress.phase.value}:"]
+    if progress.phase in (Phase.ANALYZE, Phase.PLAN):
+        words.append(f"{progress.entries:,} entries listed")
+    else:
+        of = f" of {progress.files_total:,}" if progress.files_total is not None else ""
+        words.append(f"{progress.files_done:,}{of} files, {size_text(progress.bytes_done)}")
+    if standing.files_per_second:
+        words.append(f"· {standing.files_per_second:,.0f} files/s")
+    if standing.bytes_per_second:
+        words.append(f"· {size_text(standing.bytes_per_second)}/s")
+    words.append(f"· {standing.calls:,} calls")
+    return " ".join(words)
+
+
+def size_text(size_bytes: float) -> str:
+    """A size for people, in powers of 1,000."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:,.0f} {unit}" if unit == "B" else f"{size_bytes:,.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:,.1f} TB"
 
 
 def resume_sentence(resume_at: datetime | None) -> str:

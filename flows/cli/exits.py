@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """The exit code for an error that ended a command."""
+    if isinstance(error, ConfigurationError) and error.code == "already-running":
+        return ExitCode.ALREADY_RUNNING
     if isinstance(error, ConfigurationError):
         return ExitCode.CONFIGURATION
     if isinstance(error, PlanError):
@@ -87,5 +89,3 @@ def told_errors(console: Console, *, debug: bool) -> Iterator[None]:
             traceback.print_exc()
         tell_error(console, error)
         sys.exit(exit_code_of(error))
-
-

@@ -1,0 +1,5 @@
+"""The `sitehaul` command line."""
+
+from flows.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,96 @@
+"""The `sitehaul` command: the application object, its common options and its outermost error handling."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from flows.cli.exits import ExitCode, told_errors
+
+HELP = """Move the documents of Procore projects to file shares, and prove that every one arrived.
+
+Start with `sitehaul demo`, or with `sitehaul connect` and `sitehaul run`."""
+
+app = typer.Typer(
+    help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command shares: where state lives, and whether a person or a script reads the output."""
+
+    home: Path
+    debug: bool
+    console: Console
+    """For people: standard error, so that --json output on standard output stays clean."""
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the jobs' state lives."""
+        return self.home / "state"
+
+
+def common_of(context: typer.Context) -> Common:
+    """The common options of the running command."""
+    common = context.find_object(Common)
+    if common is None:
+        raise RuntimeError("the command was invoked without its application")
+    return common
+
+
+@app.callback()
+def common_options(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the local server and the jobs' state live (default ~/.sitehaul).",
+            envvar="SITEHAUL_HOME",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's own messages.")] = False,
+) -> None:
+    """Common to all commands."""
+    folder = (home or Path.home() / ".sitehaul").expanduser().absolute()
+    context.obj = Common(home=folder, debug=debug, console=Console(stderr=True))
+
+
+def main() -> None:
+    """Run the command line; never returns. Exit codes are those of `ExitCode`."""
+    from flows.cli import commands  # noqa: F401 - importing registers the commands
+
+    console = Console(stderr=True)
+    with told_errors(console, debug="--debug" in sys.argv):
+        try:
+            code = app(standalone_mode=False)
+        except click.exceptions.Abort:
+            raise KeyboardInterrupt from None
+        except click.ClickException as error:
+            error.show()
+            sys.exit(ExitCode.USAGE)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+
+
+def secret_from(file: Path | None, environment_name: str, prompt: str) -> str:
+    """A secret from a file, else the environment, else a prompt that does not echo. Never empty.
+
+    Raises typer.BadParameter when the file cannot be read or the secret is empty.
+    """
+    if file is not None:
+        try:
+            secret = file.read_text("utf-8").strip()
+        except OSError as error:
+            raise typer.BadParameter(f"cannot read {file}: {error.strerror}") from error
+    else:
+        secret = os.environ.get(environment_name) or typer.prompt(prompt, hide_input=True, err=True)
+    if not secret:
+        raise typer.BadParameter(f"the secret is empty; give it at the prompt, in {environment_name} or in a file")
+    return secret

@@ -1,0 +1,116 @@
+"""A flow is started in this process: its server first, then the flow under somebody's eyes, then the exit code."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from flows.cli.exits import ExitCode
+from flows.cli.main import Common
+from flows.endings import Ending, EndState
+from migration.errors import FatalError, SiteHaulError
+from migration.jobs import Job
+from tasks.server import Server, ensure_server, server_status
+from tasks.session import HOME_VARIABLE, watched
+
+_CODES = {
+    EndState.DONE: ExitCode.DONE,
+    EndState.FLAGGED: ExitCode.FLAGGED,
+    EndState.PENDING: ExitCode.PENDING,
+    EndState.WRONG: ExitCode.DOES_NOT_ADD_UP,
+}
+_STYLES = {
+    EndState.DONE: "bold green",
+    EndState.FLAGGED: "bold yellow",
+    EndState.PENDING: "bold yellow",
+    EndState.WRONG: "bold red",
+    EndState.FAILED: "bold red",
+}
+
+FlowName = str
+_FLOWS = ("analyze", "migrate", "plan", "verify")
+
+
+def ready_server(common: Common) -> Server:
+    """A Prefect server that answers; says so when one has to be started. This process is set up for it."""
+    os.environ[HOME_VARIABLE] = str(common.home)
+    if not common.debug:
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    status = server_status(common.home)
+    if status.own and not status.running:
+        with common.console.status("Starting the local Prefect server (the first time takes half a minute) …"):
+            return ensure_server(common.home)
+    return ensure_server(common.home)
+
+
+def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> Ending:
+    """Run a flow to its end and say how it ended.
+
+    Raises what stopped it when that was an error, so that it is told and becomes the exit code as any other.
+    """
+    ready_server(common)
+    ending = _carried_out(common.console, _flow(name), job, parameters)
+    if ending.error is not None:
+        raise ending.error
+    common.console.print(Text(ending.sentence, style=_STYLES[ending.state]), soft_wrap=True)
+    return ending
+
+
+def exit_code(ending: Ending) -> ExitCode:
+    """The exit code of a flow that ended without an error."""
+    return _CODES[ending.state]
+
+
+def _flow(name: FlowName) -> Callable[..., Awaitable[Any]]:
+    import importlib
+
+    flow: Callable[..., Awaitable[Any]] = getattr(importlib.import_module(f"flows.{name}"), name)
+    return flow
+
+
+def _carried_out(console: Console, flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> Ending:
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    from flows.cli.watching import on_console
+    from flows.running import LISTENER
+
+    endings: list[Ending] = []
+    with on_console(console) as watcher, watched(watcher):
+        token = LISTENER.set(endings.append)
+        try:
+            asyncio.run(_to_its_end(flow, job, parameters))
+        except (httpx.HTTPError, PrefectException, OSError) as error:
+            if not endings:
+                raise FatalError(
+                    "prefect-server-gone",
+                    f"The Prefect server stopped answering ({type(error).__name__}).",
+                    fix="Run the same command again; the local server is started again and the run continues.",
+                ) from error
+            console.print("The Prefect server stopped answering; its record of this run is incomplete.", style="yellow")
+        finally:
+            LISTENER.reset(token)
+    if not endings:
+        raise FatalError("flow-not-run", "Prefect ended the flow before it began.", fix="See the flow run in its UI.")
+    return endings[-1]
+
+
+async def _to_its_end(flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> None:
+    await flow(job, **parameters, return_state=True)
+
+
+@contextmanager
+def tell_failure(json_output: bool, job: str) -> Iterator[None]:
+    """With --json an error is a document on standard output, too, before it is told to people and ends the process."""
+    try:
+        yield
+    except SiteHaulError as error:
+        if json_output:
+            document = {"job": job, "state": EndState.FAILED.value, "code": error.code, "message": error.message}
+            print(json.dumps(document | {"fix": error.fix}, ensure_ascii=False))
+        raise

@@ -1,0 +1,92 @@
+"""What all flows have in common: a session around their phases, and an ending that Prefect, a watcher and a script
+understand."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from flows.endings import Ending, EndState, judged, sentence_of_error
+from migration.errors import StoppedResumable
+from migration.jobs import Job
+from migration.runs import JobRunning
+from tasks.session import Session, Start, opened_session
+from tasks.telling import publish_ending, told_to_prefect
+
+Phases = Callable[[Session], Awaitable[None]]
+LISTENER: ContextVar[Callable[[Ending], None] | None] = ContextVar("listener", default=None)
+"""Who wants to know how flows end in this process; Prefect itself only gets a state."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is known of a run from outside its session."""
+
+    session: Session | None = None
+
+
+async def carried_out(
+    job: Job, phases: Phases, *, start: Start, source: bool = True, destination: bool = True
+) -> State[Any]:
+    """Work on a run of the job and return the state Prefect is to show. Errors of SiteHaul do not leave it."""
+    began = time.monotonic()
+    work = _Work()
+    stopped: StoppedResumable | None = None
+    error: Exception | None = None
+    try:
+        async with opened_session(job, start=start, source=source, destination=destination) as session:
+            work.session = session
+            async with told_to_prefect(session):
+                await phases(session)
+    except StoppedResumable as stop:
+        stopped = stop
+    except Exception as raised:  # noqa: BLE001 - not swallowed: it becomes the flow's failed state and the exit code
+        error = raised
+    ending = _ending(job, work.session, stopped, error, time.monotonic() - began)
+    if work.session is not None:
+        await publish_ending(work.session, ending.state.value, ending.sentence)
+    listener = LISTENER.get()
+    if listener is not None:
+        listener(ending)
+    return state_of(ending)
+
+
+def _ending(
+    job: Job, session: Session | None, stopped: StoppedResumable | None, error: Exception | None, seconds: float
+) -> Ending:
+    run = session.paths if session else None
+    account = session.account if session else None
+    if error is not None:
+        state, sentence = EndState.FAILED, sentence_of_error(error)
+    elif account is not None:
+        state, sentence = judged(account, stopped)
+    elif stopped is not None:
+        state, sentence = EndState.PENDING, f"Stopped: {stopped.reason}."
+    else:
+        state, sentence = EndState.DONE, session.sentence if session else "Done."
+    return Ending(
+        state=state,
+        sentence=sentence,
+        job=job.name,
+        run=run,
+        reconciliation=account,
+        stopped=stopped,
+        error=error,
+        calls=session.hub.calls() if session else 0,
+        seconds=seconds,
+    )
+
+
+def state_of(ending: Ending) -> State[Any]:
+    """What Prefect shows: a stop is a success that says what is left; a job that runs already is not run twice."""
+    if isinstance(ending.error, JobRunning):
+        return Cancelled(message=ending.sentence)
+    if ending.state in (EndState.FAILED, EndState.WRONG):
+        return Failed(message=ending.sentence)
+    if ending.state is EndState.PENDING:
+        return Completed(name="Stopped", message=ending.sentence)
+    return Completed(message=ending.sentence)

@@ -1,0 +1,297 @@
+"""One process's work on one run of a job: the lock, the record, the open ends, the way to stop, and how it ended.
+
+Steps (tasks/steps.py) find the session by `Session.current()` instead of getting it as a parameter, because Prefect
+walks through and keeps the parameters of tasks.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from migration.clock import Clock, SystemClock
+from migration.contract import Destination
+from migration.errors import ConfigurationError, ContractViolation, SiteHaulError, StoppedResumable
+from migration.inventory import Inventory
+from migration.jobs import Job
+from migration.plans import Plan
+from migration.progress import Phase
+from migration.reconciliation import Reconciliation
+from migration.runs import Run, RunRecord, RunState, begin, job_lock
+from migration.state import JobState, RunPaths
+from migration.transfer import Transfer
+from migration.verification import Verification
+from tasks.connections import Opened, load_connection, opened_with_budget
+from tasks.progress import Hub, Unwatched, Watcher
+from tasks.signals import stopping_on_signals
+
+if TYPE_CHECKING:
+    from connectors.settings import ConnectionSettings
+
+T = TypeVar("T")
+
+HOME_VARIABLE = "SITEHAUL_HOME"
+_MADE_ANEW_AFTER = ("plan-", "analysis-")
+"""A run that failed with an error of these codes would fail again: its plan or inventory is no longer usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a run is to begin."""
+
+    plan_anew: bool = False
+    """Never continue an unfinished run."""
+    list_again: Phase | None = None
+    """Begin anew if the last run reached this phase's end but nothing has been transferred: it was asked for again."""
+    looks_back: bool = False
+    """Look at the last run that has a plan, whether or not it is finished; its record stays as it is."""
+
+
+@dataclass(kw_only=True)
+class Session:
+    """Everything the steps of a run share. Made by `opened_session`."""
+
+    job: Job
+    state: JobState
+    run: Run
+    clock: Clock
+    hub: Hub
+    source: Opened | None
+    destination: Opened | None
+    hourly_calls: int | None = None
+    """The source's allowance per hour, None when its calls are not limited."""
+    inventory: Inventory | None = None
+    listed_destination: Inventory | None = None
+    plan: Plan | None = None
+    transfer: Transfer | None = None
+    verification: Verification | None = None
+    account: Reconciliation | None = None
+    sentence: str = "Done."
+    """What this flow achieved, when there is no account to tell it."""
+    stopped: StoppedResumable | None = None
+    _stoppable: set[asyncio.Future[Any]] = field(default_factory=set)
+
+    @staticmethod
+    def current() -> "Session":
+        """The session of the running flow. ContractViolation outside of one."""
+        session = _CURRENT.get()
+        if session is None:
+            raise ContractViolation("no-session", "A step was used outside of a run of a job")
+        return session
+
+    @property
+    def paths(self) -> RunPaths:
+        """The files of this run."""
+        return self.run.paths
+
+    @property
+    def writable(self) -> Destination:
+        """The open destination of the job."""
+        from connectors.registry import require_destination
+
+        if self.destination is None:
+            raise ContractViolation("no-destination", "A step needs the destination, which this flow does not open")
+        return require_destination(self.destination.connector, self.job.destination.connection)
+
+    @property
+    def readable(self) -> Opened:
+        """The open source of the job."""
+        if self.source is None:
+            raise ContractViolation("no-source", "A step needs the source, which this flow does not open")
+        return self.source
+
+    def stop(self, reason: str) -> None:
+        """Stop as soon as that loses nothing. To be called in the event loop, e.g. by a signal handler."""
+        if self.stopped is not None:
+            return
+        self.stopped = StoppedResumable(reason)
+        self.hub.say(f"Stopping: {reason}. Files in flight may finish …")
+        if self.transfer is not None:
+            self.transfer.stop(reason)
+        for work in self._stoppable:
+            work.cancel()
+
+    def raise_if_stopped(self) -> None:
+        """Raise what stopped this run, if something did."""
+        if self.stopped is not None:
+            raise self.stopped
+
+    async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of work that may be cut off at any moment without loss; raises StoppedResumable when it was."""
+        try:
+            self.raise_if_stopped()
+        except StoppedResumable:
+            work.close()
+            raise
+        task = asyncio.ensure_future(work)
+        self._stoppable.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is None or not current.cancelling():
+                self.raise_if_stopped()
+            raise
+        finally:
+            self._stoppable.discard(task)
+
+
+_CURRENT: ContextVar[Session | None] = ContextVar("session", default=None)
+_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Whatever runs inside tells this watcher."""
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
+
+
+def watcher_of_this_run() -> Watcher:
+    """Who watches the present run."""
+    return _WATCHER.get() or Unwatched()
+
+
+def home_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where servers and state live: SITEHAUL_HOME, else ~/.sitehaul."""
+    named = (os.environ if environment is None else environment).get(HOME_VARIABLE)
+    return Path(named).expanduser().absolute() if named else Path.home() / ".sitehaul"
+
+
+def job_state(job_name: str) -> JobState:
+    """The state of a job in this process's home."""
+    return JobState.of(home_folder() / "state", job_name)
+
+
+@asynccontextmanager
+async def opened_session(
+    job: Job,
+    *,
+    start: Start,
+    source: bool = True,
+    destination: bool = True,
+    clock: Clock | None = None,
+) -> AsyncIterator[Session]:
+    """The session in which a flow works on a run of the job.
+
+    Raises JobRunning when another process runs the job, ConfigurationError for connections that are missing or not
+    fit; nothing is begun then. However the inside ends, run.json says how: an error as failed, a stop as stopped; a
+    flow that got through says `finished` itself.
+    """
+    clock = clock or SystemClock()
+    state = job_state(job.name)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(job_lock(state, clock.now()))
+        hourly_calls, ends = None, []
+        for location, wanted in ((job.source, source), (job.destination, destination)):
+            settings = await asyncio.to_thread(load_connection, location.connection) if wanted else None
+            ends.append(await _opened(stack, job, location.connection, settings, clock) if settings else None)
+            hourly_calls = hourly_calls or getattr(settings, "hourly_calls", None)
+        run = _begun(state, job, start, clock)
+        hub = Hub(
+            clock,
+            watcher_of_this_run(),
+            calls=lambda: sum(end.budget.calls_taken for end in ends if end),
+            calls_left=lambda: calls_left(ends[0]),
+        )
+        session = Session(
+            job=job,
+            state=state,
+            run=run,
+            clock=clock,
+            hub=hub,
+            source=ends[0],
+            destination=ends[1],
+            hourly_calls=hourly_calls,
+        )
+        if destination:
+            _ = session.writable
+        stack.enter_context(_as_current(session))
+        stack.enter_context(stopping_on_signals(session.stop))
+        if not start.looks_back:
+            stack.enter_context(_recorded_end(session))
+        hub.say(run.why)
+        yield session
+
+
+async def _opened(
+    stack: AsyncExitStack, job: Job, connection: str, settings: "ConnectionSettings", clock: Clock
+) -> Opened:
+    opening = opened_with_budget(connection, settings, on_budget_exhausted=job.on_budget_exhausted, clock=clock)
+    return await stack.enter_async_context(opening)
+
+
+def calls_left(end: Opened | None) -> int | None:
+    """What the budget of a connection believes is left of the hour; None when its calls are not limited."""
+    left: int | None = getattr(end.budget, "calls_left", None) if end else None
+    return left
+
+
+def _begun(state: JobState, job: Job, start: Start, clock: Clock) -> Run:
+    if start.looks_back:
+        planned = last_planned_run(state)
+        return Run(planned, resumed=True, why=f"Looking at run {planned.run_id}.", after_crash=False)
+    last = last_record(state)
+    return begin(state, job, clock.now(), plan_anew=start.plan_anew or _is_to_be_made_anew(last, start))
+
+
+def last_record(state: JobState) -> tuple[RunPaths, RunRecord] | None:
+    """The newest run that has a record, None if there is none."""
+    for paths in reversed(state.runs()):
+        if paths.run_record.is_file():
+            return paths, RunRecord.load(paths)
+    return None
+
+
+def last_planned_run(state: JobState) -> RunPaths:
+    """The newest run that has a plan. ConfigurationError `never-run` if there is none."""
+    for paths in reversed(state.runs()):
+        if paths.plan_summary.is_file() and paths.run_record.is_file():
+            return paths
+    raise ConfigurationError(
+        "never-run", f"The job {state.folder.name!r} has no run with a plan.", fix=f"sitehaul run {state.folder.name}"
+    )
+
+
+def _is_to_be_made_anew(last: tuple[RunPaths, RunRecord] | None, start: Start) -> bool:
+    if last is None:
+        return False
+    record = last[1]
+    if record.state is RunState.FAILED and (record.code or "").startswith(_MADE_ANEW_AFTER):
+        return True
+    return start.list_again is not None and record.finished(start.list_again) and Phase.TRANSFER not in record.phases
+
+
+@contextmanager
+def _as_current(session: Session) -> Iterator[None]:
+    token = _CURRENT.set(session)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+@contextmanager
+def _recorded_end(session: Session) -> Iterator[None]:
+    run, clock = session.run, session.clock
+    try:
+        yield
+    except StoppedResumable as stop:
+        run.stopped(stop.reason, clock.now(), stop.resume_at)
+        raise
+    except SiteHaulError as error:
+        run.failed(error.code, error.message, clock.now())
+        raise
+    except Exception as error:
+        run.failed("unexpected", f"{type(error).__name__}: {error}", clock.now())
+        raise
+    except BaseException:
+        run.stopped("it was interrupted", clock.now())
+        raise

@@ -1,0 +1,174 @@
+"""What Prefect's UI is told of a run: log lines, a progress artifact while it runs, and what came of it at the end.
+
+Artifacts have one key per job, so that their page is the job's history. A server that is away for a moment costs the UI
+a line, never the run.
+"""
+
+import asyncio
+import contextlib
+import html
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from prefect.artifacts import (
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+from prefect.exceptions import PrefectException
+from prefect.logging import get_run_logger
+
+from migration.progress import Phase
+from migration.reconciliation import Reconciliation
+from tasks.progress import Standing, size_text, standing_line
+from tasks.session import Session
+
+BEAT_SECONDS = 5.0
+FOLDERS_MAX = 200
+_SHARES = {
+    Phase.ANALYZE: (0, 10),
+    Phase.PLAN: (10, 15),
+    Phase.TRANSFER: (15, 85),
+    Phase.VERIFY: (85, 95),
+    Phase.REPORT: (95, 100),
+}
+"""From which to which percentage of the whole each phase goes."""
+
+_log = logging.getLogger("sitehaul.telling")
+
+
+@asynccontextmanager
+async def told_to_prefect(session: Session) -> AsyncIterator[None]:
+    """While inside, the run's progress goes to Prefect every few seconds."""
+    beat = asyncio.create_task(_Beat(session).go_on(), name="progress")
+    try:
+        yield
+    finally:
+        beat.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await beat
+
+
+async def publish_ending(session: Session, state: str, sentence: str) -> None:
+    """Leave what came of the run as artifacts: a page of text, and the account by top folder."""
+    with _survived():
+        await acreate_markdown_artifact(
+            key=artifact_key(session.job.name), markdown=ending_page(session, state, sentence), description=sentence
+        )
+        if session.account is not None:
+            await acreate_table_artifact(
+                key=artifact_key(session.job.name, "folders"),
+                table=folder_rows(session.account),
+                description=f"Files of {session.job.source.path or 'the source'} by top folder and outcome",
+            )
+
+
+class _Beat:
+    """Tells the present standing again and again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._artifact: UUID | None = None
+        self._told: str | None = None
+
+    async def go_on(self) -> None:
+        while True:
+            standing = self._session.hub.standing
+            if standing is not None:
+                with _survived():
+                    await self._tell(standing)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _tell(self, standing: Standing) -> None:
+        line = standing_line(standing)
+        if line == self._told:
+            return
+        self._told = line
+        get_run_logger().info(line)
+        percent = percent_done(standing)
+        if self._artifact is None:
+            self._artifact = await acreate_progress_artifact(
+                percent, key=artifact_key(self._session.job.name, "progress"), description=line
+            )
+        else:
+            await aupdate_progress_artifact(self._artifact, percent, description=line)
+
+
+@contextlib.contextmanager
+def _survived() -> Iterator[None]:
+    """A server that cannot be told does not end the work; what could not be told is in the process's own log."""
+    import httpx
+
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException, OSError) as error:
+        _log.info("Prefect could not be told: %s", error)
+
+
+def artifact_key(job_name: str, what: str | None = None) -> str:
+    """The key of a job's artifact: Prefect allows lower-case letters, digits and dashes."""
+    plain = re.sub(r"[^a-z0-9]+", "-", job_name.lower()).strip("-") or "job"
+    return f"{plain}-{what}" if what else plain
+
+
+def percent_done(standing: Standing) -> float:
+    """How much of the whole run is done, roughly: phases have fixed shares."""
+    start, end = _SHARES[standing.progress.phase]
+    progress = standing.progress
+    if progress.bytes_total:
+        share = progress.bytes_done / progress.bytes_total
+    elif progress.files_total:
+        share = progress.files_done / progress.files_total
+    else:
+        share = 0.0
+    return round(start + (end - start) * min(1.0, share), 1)
+
+
+def folder_rows(account: Reconciliation) -> list[dict[str, object]]:
+    """The account by top folder, largest first; beyond FOLDERS_MAX see the report."""
+    tallies = sorted(account.folders.items(), key=lambda item: -item[1].source_files)[:FOLDERS_MAX]
+    return [
+        {"folder": top or "(top level)", "source files": tally.source_files, **tally.files, "bytes": tally.source_bytes}
+        for top, tally in tallies
+    ]
+
+
+def ending_page(session: Session, state: str, sentence: str) -> str:
+    """The page of text. Names come from outside and are escaped."""
+    job = session.job
+    source = f"{job.source.connection}:{job.source.path}"
+    destination = f"{job.destination.connection}:{job.destination.path}"
+    lines = [
+        f"# {html.escape(job.name)}: {state}",
+        "",
+        html.escape(sentence),
+        "",
+        f"`{_code(source)}` → `{_code(destination)}`",
+    ]
+    account = session.account
+    if account is not None:
+        lines += ["", "| outcome | files | size |", "|---|---:|---:|"]
+        lines += [
+            f"| {word} | {count:,} | {size_text(account.total.bytes[word])} |"
+            for word, count in account.total.files.items()
+        ]
+        lines.append(
+            f"| **source** | **{account.total.source_files:,}** | **{size_text(account.total.source_bytes)}** |"
+        )
+        lines += ["", "The account adds up." if account.adds_up else "**The account does not add up.**"]
+        if account.verification is not None:
+            verdicts = ", ".join(f"{count:,} {word.replace('_', ' ')}" for word, count in account.verification.items())
+            lines.append(f"Verification: {verdicts or 'nothing was copied'}.")
+    lines += ["", f"Run `{session.run.run_id}`, {session.hub.calls():,} API calls by this process."]
+    if session.paths.report.is_file():
+        lines.append(f"The report: `{_code(str(session.paths.report))}`")
+    return "\n".join(lines) + "\n"
+
+
+def _code(text: str) -> str:
+    """Safe between backticks."""
+    return text.replace("`", "'").replace("\n", " ")
