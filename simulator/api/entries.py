@@ -46,9 +46,8 @@ class EntryWriter:
         self._authors = {
             user_id: self._person(row, company_name=row["company_name"], locale="en") for user_id, row in rows.items()
         }
-        self._folders: dict[int, str] = {}
         self._nulls = request.settings.null_references
-        self._prefixes: dict[int | None, str] = {}
+        self._places: dict[int | None, tuple[str, str, str]] = {}
         self._flags: dict[int, tuple[int, int]] = {}
         self._custom: dict[int, Json] = {}
 
@@ -69,7 +68,8 @@ class EntryWriter:
         mark = self._mark
         parent = "null" if parent_id is None else f"{mark}{parent_id}{mark}"
         safe_name = quoted(name)
-        path = "" if self._v2 else f'"name_with_path":"{self._prefix(parent_id)}{safe_name[1:]},'
+        prefix, above, ancestor = self._places.get(parent_id) or self._place(parent_id)
+        path = "" if self._v2 else f'"name_with_path":"{prefix}{safe_name[1:]},'
         if self._view == COMPACT:
             file = f',"file":{self._file(row)}' if kind == "file" else ""
             return (
@@ -86,18 +86,10 @@ class EntryWriter:
         )
         if self._view == NORMAL:
             return entry + "}"
-        private_parent = self._tree.nearest_private(parent_id)
-        ancestor = ""
-        if self._view == CHILD:
-            ancestor = f',"has_private_ancestor":{"false" if private_parent is None else "true"}'
-        tracked_folder = self._tree.nearest_tracked(parent_id)
         special = (
             f',"file":{self._file(row)}{self._none("children")}' if kind == "file" else self._children(document_id)
         )
-        return (
-            f'{entry},"is_tracked":{_FLAGS[tracked]}{self._folder("private_parent", private_parent)}'
-            f"{self._folder('tracked_folder', tracked_folder)}{special}{ancestor}}}"
-        )
+        return f'{entry},"is_tracked":{_FLAGS[tracked]}{above}{special}{ancestor}}}'
 
     def _file(self, row: sqlite3.Row) -> str:
         (
@@ -133,22 +125,23 @@ class EntryWriter:
         )
         return {row[0]: (row[1], row[2]) for row in rows}
 
-    def _prefix(self, parent_id: int | None) -> str:
-        prefix = self._prefixes.get(parent_id)
-        if prefix is None:
-            prefix = "" if parent_id is None else quoted(self._tree.path(parent_id) + "/")[1:-1]
-            self._prefixes[parent_id] = prefix
-        return prefix
+    def _place(self, parent_id: int | None) -> tuple[str, str, str]:
+        """What all entries of a folder share: the path before their names, private and tracked folders above."""
+        prefix = "" if parent_id is None else quoted(self._tree.path(parent_id) + "/")[1:-1]
+        private_parent = self._tree.nearest_private(parent_id)
+        tracked_folder = self._tree.nearest_tracked(parent_id)
+        above = self._folder("private_parent", private_parent) + self._folder("tracked_folder", tracked_folder)
+        ancestor = f',"has_private_ancestor":{_FLAGS[private_parent is not None]}' if self._view == CHILD else ""
+        self._places[parent_id] = (prefix, above, ancestor)
+        return self._places[parent_id]
 
     def _folder(self, key: str, folder_id: int | None) -> str:
         if folder_id is None:
             return self._none(key)
-        if folder_id not in self._folders:
-            reference: Json = {"id": str(folder_id) if self._v2 else folder_id, "name": self._tree.names[folder_id]}
-            if not self._v2:
-                reference["name_with_path"] = self._tree.path(folder_id)
-            self._folders[folder_id] = json.dumps(reference, ensure_ascii=False)
-        return f',"{key}":{self._folders[folder_id]}'
+        reference: Json = {"id": str(folder_id) if self._v2 else folder_id, "name": self._tree.names[folder_id]}
+        if not self._v2:
+            reference["name_with_path"] = self._tree.path(folder_id)
+        return f',"{key}":{json.dumps(reference, ensure_ascii=False)}'
 
     def _none(self, key: str) -> str:
         """What stands for a reference that points nowhere."""

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import re
+import secrets
 import shutil
 import sqlite3
 from pathlib import Path
@@ -160,12 +161,18 @@ def _check_etags(row: sqlite3.Row, presented: Any) -> None:
 
 
 def _join(folder: Path, uuid: str, parts: int) -> None:
-    """Put the parts together under a name of its own first, so that a stopped simulator leaves no half body."""
-    joined = folder / f"{uuid}.joined"
-    with joined.open("wb") as body:
-        for number in range(parts):
-            with (folder / f"{uuid}.{number}").open("rb") as part:
-                shutil.copyfileobj(part, body, 4 * 1024 * 1024)
-    joined.rename(folder / uuid)
+    """Put the parts together under a name of its own first: neither a stop nor a second call leaves half a body."""
+    whole, joined = folder / uuid, folder / f"{uuid}.{secrets.token_hex(4)}.joined"
+    if not whole.exists():
+        try:
+            with joined.open("wb") as body:
+                for number in range(parts):
+                    with (folder / f"{uuid}.{number}").open("rb") as part:
+                        shutil.copyfileobj(part, body, 4 * 1024 * 1024)
+            joined.rename(whole)
+        except FileNotFoundError:
+            joined.unlink(missing_ok=True)
+            if not whole.exists():
+                raise
     for number in range(parts):
-        (folder / f"{uuid}.{number}").unlink()
+        (folder / f"{uuid}.{number}").unlink(missing_ok=True)
