@@ -128,7 +128,9 @@ def _nest(nested: dict[str, Any], key: str, value: Any) -> None:
     place = nested
     parts = [name, *rest.rstrip("]").split("][")] if rest else [name]
     for part in parts[:-1]:
-        place = place.setdefault(part, {})
+        if not isinstance(place.get(part), dict):
+            place[part] = {}
+        place = place[part]
     place[parts[-1]] = value
 
 

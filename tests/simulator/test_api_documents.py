@@ -235,3 +235,12 @@ async def test_tags(api: Api) -> None:
     assert (gone.status_code, gone.json()) == (200, tag)
     assert await api.get(tags) == []
     assert (await api.call("DELETE", f"{tags}/{tag['id']}", params={"document_id": file_id})).status_code == 400
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"folder": "x"}', b'{"folder": {"name": 7}}', b""])
+async def test_bodies_that_make_no_sense_are_refused(api: Api, content: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    made = await api.call("POST", FOLDERS, params=HERE, content=content, headers=headers, checked=False)
+    assert made.status_code == 400
+    both = await api.call("POST", FOLDERS, params=HERE, data={"folder": "x", "folder[name]": "y"}, checked=False)
+    assert both.status_code in (201, 400)
