@@ -42,7 +42,7 @@ class BackgroundProcess:
         """Whether the process lives now."""
         try:
             file = os.open(self._alive, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -98,7 +98,7 @@ class PrefectCallBudget:
         windows: Windows,
     ) -> None:
         self._limits = limits
-        self._names = names
+        self.names = names
         self._storage = storage
         self._configured = {Window.HOURLY: hourly_calls, Window.SPIKE: spike_calls}
         self._seen: dict[Window, int] = {}
@@ -165,7 +165,7 @@ class PrefectCallBudget:
 
     async def left(self) -> int:
         """Calls that can still be made now under the hourly limit, by all processes together."""
-        state = await self._limits.read(self._names.hourly)
+        state = await self._limits.read(self.names.hourly)
         return state.free if state is not None else self._allowance(Window.HOURLY)
 
     async def take(self, calls: int = 1) -> None:
@@ -209,7 +209,7 @@ class PrefectCallBudget:
     # -- at the start --
 
     async def _begin(self) -> None:
-        seen = await self._limits.read_note(self._names.seen)
+        seen = await self._limits.read_note(self.names.seen)
         self._seen = {window: int(seen[str(window)]) for window in Window if isinstance(seen.get(str(window)), int)}
         if self.mechanism is Mechanism.BUCKET:
             _log.warning(
@@ -224,12 +224,12 @@ class PrefectCallBudget:
         calls = self._allowance(window)
         if window is Window.SPIKE:
             bucket = spike_bucket(calls, self._windows)
-            await self._limits.ensure(self._names.spike, bucket.burst, bucket.per_second)
+            await self._limits.ensure(self.names.spike, bucket.burst, bucket.per_second)
         elif self.mechanism is Mechanism.LEASES:
-            await self._limits.ensure(self._names.hourly, calls)
+            await self._limits.ensure(self.names.hourly, calls)
         else:
             bucket = hourly_bucket(calls, self._windows)
-            await self._limits.ensure(self._names.hourly, bucket.burst, bucket.per_second)
+            await self._limits.ensure(self.names.hourly, bucket.burst, bucket.per_second)
 
     def _allowance(self, window: Window) -> int:
         """What may be used: the operator's setting, or less when the system said so."""
@@ -243,7 +243,7 @@ class PrefectCallBudget:
             if calls > bucket.burst:
                 raise ValueError(f"{calls} calls at once are more than the spike allowance lets through")
             wanted = min(max(missing, self._next_block(Window.SPIKE)), bucket.burst)
-            grant = await self._limits.take_flowing(self._names.spike, wanted)
+            grant = await self._limits.take_flowing(self.names.spike, wanted)
             if grant.answer is Answer.GRANTED:
                 self._add_spike(grant, wanted)
             elif grant.answer is Answer.DENIED:
@@ -274,12 +274,12 @@ class PrefectCallBudget:
 
     async def _take_hourly(self, slots: int) -> Grant:
         if self.mechanism is Mechanism.LEASES:
-            return await self._limits.take_leased(self._names.hourly, slots, self._windows.lease_seconds)
-        return await self._limits.take_flowing(self._names.hourly, slots)
+            return await self._limits.take_leased(self.names.hourly, slots, self._windows.lease_seconds)
+        return await self._limits.take_flowing(self.names.hourly, slots)
 
     async def _take_rest(self, missing: int, wanted: int) -> None:
         """Take what is left when that is enough for now; otherwise wait for a while, or stop."""
-        state = await self._limits.read(self._names.hourly)
+        state = await self._limits.read(self.names.hourly)
         if state is None:
             await self._ensure(Window.HOURLY)
             return
@@ -314,9 +314,9 @@ class PrefectCallBudget:
         if now - self._checked_at < _RECHECK_SECONDS:
             return
         self._checked_at = now
-        state = await self._limits.read(self._names.hourly)
+        state = await self._limits.read(self.names.hourly)
         if state is None or not state.active:
-            _log.warning("the limit %s was missing or switched off; it is in force again", self._names.hourly)
+            _log.warning("the limit %s was missing or switched off; it is in force again", self.names.hourly)
             await self._ensure(Window.HOURLY)
         else:
             self._free_at_most = state.free
@@ -369,13 +369,13 @@ class PrefectCallBudget:
         """No call from any process until then."""
         self._pause_ends = max(self._pause_ends, self._clock.monotonic() + seconds)
         until = self._limits.server_now() + timedelta(seconds=seconds)
-        await self._limits.write_note(self._names.pause, {"until": until.isoformat()})
+        await self._limits.write_note(self.names.pause, {"until": until.isoformat()})
 
     async def _respect_pause(self) -> None:
         now = self._clock.monotonic()
         if now - self._note_read_at > _NOTE_SECONDS:
             self._note_read_at = now
-            until = (await self._limits.read_note(self._names.pause)).get("until")
+            until = (await self._limits.read_note(self.names.pause)).get("until")
             if isinstance(until, str):
                 left = (datetime.fromisoformat(until) - self._limits.server_now()).total_seconds()
                 self._pause_ends = max(self._pause_ends, now + min(left, self._windows.lease_seconds))
@@ -399,7 +399,7 @@ class PrefectCallBudget:
     async def _allowance_seen(self, window: Window, calls: int) -> None:
         before = self._allowance(window)
         self._seen[window] = calls
-        await self._limits.write_note(self._names.seen, {str(one): seen for one, seen in self._seen.items()})
+        await self._limits.write_note(self.names.seen, {str(one): seen for one, seen in self._seen.items()})
         if (after := self._allowance(window)) != before:
             _log.warning("Procore's %s allowance is %d calls, not %d; it is kept", window, after, before)
             await self._ensure(window)
@@ -414,13 +414,13 @@ class PrefectCallBudget:
         if self.mechanism is Mechanism.BUCKET or (now - self._others_checked_at < _OTHERS_SECONDS and not at_once):
             return
         self._others_checked_at = now
-        state = await self._limits.read(self._names.hourly)
+        state = await self._limits.read(self.names.hourly)
         if state is None:
             return
         self._free_at_most = state.free
         theirs = state.free - remaining
         if theirs > 0:
             lease = min(seconds + self._windows.travel_seconds, self._windows.lease_seconds)
-            await self._limits.take_leased(self._names.hourly, theirs, lease)
+            await self._limits.take_leased(self.names.hourly, theirs, lease)
             self._free_at_most = remaining
             _log.info("another application used %d calls of this client", theirs)

@@ -236,7 +236,7 @@ def _told_disk_errors(home: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _disk_full(home, "nothing can be written") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
             raise ConfigurationError(
                 "home-not-writable",
                 f"SiteHaul cannot write into its home folder {home} ({error.strerror}).",

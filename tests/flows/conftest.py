@@ -1,0 +1,89 @@
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tasks.server import Server, ensure_server, stop_server, stop_worker
+
+_OURS = ("PREFECT_", "SITEHAUL_", "DO_NOT_TRACK")
+
+
+@contextmanager
+def no_configured_server() -> Iterator[None]:
+    """As on a machine where nobody has configured Prefect; the environment is as before afterwards."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(_OURS)]:
+        del os.environ[name]
+    os.environ["PREFECT_PROFILES_PATH"] = "/nonexistent/profiles.toml"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        if "prefect" in sys.modules:
+            from prefect.context import refresh_global_settings_context
+
+            refresh_global_settings_context()
+
+
+@pytest.fixture(scope="session")
+def unconfigured() -> Callable[[], AbstractContextManager[None]]:
+    """`no_configured_server`, for fixtures of test modules."""
+    return no_configured_server
+
+
+@pytest.fixture(scope="session")
+def _shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home for all workers of pytest-xdist; whoever leaves last stops its server."""
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared-home"
+    home.mkdir(parents=True, exist_ok=True)
+    _change_users(home, +1)
+    try:
+        yield home
+    finally:
+        if _change_users(home, -1) == 0:
+            stop_worker(home)
+            stop_server(home)
+
+
+@pytest.fixture
+def prefect_server(_shared_home: Path) -> Iterator[Server]:
+    """A real local Prefect server, shared by the whole session, that this process uses during the test."""
+    with no_configured_server():
+        yield ensure_server(_shared_home)
+
+
+@pytest.fixture
+def new_home() -> Iterator[Callable[[], Path]]:
+    """Makes homes for servers of their own; their processes and files are gone afterwards."""
+    homes: list[Path] = []
+
+    def make() -> Path:
+        homes.append(Path(tempfile.mkdtemp(prefix="sitehaul-test-")) / "home")
+        return homes[-1]
+
+    with no_configured_server():
+        try:
+            yield make
+        finally:
+            for home in homes:
+                stop_worker(home)
+                stop_server(home)
+                shutil.rmtree(home.parent, ignore_errors=True)
+
+
+def _change_users(home: Path, change: int) -> int:
+    with open(home / "users", "a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = int(file.read() or "0") + change
+        file.truncate(0)
+        file.write(str(users))
+        return users
