@@ -29,7 +29,7 @@ from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
 from connectors.filesystem.threads import OneBehind, Threads
-from connectors.filesystem.walking import Walker, sweep
+from connectors.filesystem.walking import PAGE_ENTRIES, Walker, sweep
 from connectors.filesystem.writing import StagedFile
 from connectors.settings import FilesystemSettings
 from migration.capabilities import Capabilities, NameRules, Operation
@@ -47,9 +47,16 @@ class FilesystemConnector:
     """One folder as source and destination. Implements Source, Destination, Flushable, RangeWritable, ContentHash and
     StagedSweep of migration/contract.py."""
 
-    def __init__(self, settings: FilesystemSettings, clock: Clock) -> None:  # noqa: ARG002 - all are made alike
+    def __init__(
+        self,
+        settings: FilesystemSettings,
+        clock: Clock,  # noqa: ARG002 - all connectors are made alike
+        *,
+        page_entries: int = PAGE_ENTRIES,
+    ) -> None:
         """Touches nothing; the folder is opened by the first call that needs it."""
         self._settings = settings
+        self._page_entries = page_entries
         self._root = Root(settings.folder)
         self._threads = Threads(_THREADS)
         self._capabilities = _capabilities(settings)
@@ -76,7 +83,7 @@ class FilesystemConnector:
         self._root.close()
 
     async def walk(self, root: PathParts, resume_from: str | None = None) -> AsyncIterator[WalkPage]:
-        walker = Walker(self._root, root, resume_from)
+        walker = Walker(self._root, root, resume_from, self._page_entries)
         try:
             more = True
             while more:

@@ -16,17 +16,17 @@ def rename_if_free(old: str, new: str, folder_fd: int) -> None:
     One step where the file system can do that (renameat2 on local disks and SMB), else a hard link and an unlink (NFS).
     Where there are no hard links either (some FUSE mounts), looking and renaming are two steps; `is_exclusive` says so.
     """
-    for way in (_rename_no_replace, _link_and_unlink):
+    for way in (rename_no_replace, link_and_unlink):
         if way(old, new, folder_fd):
             return
-    _look_and_rename(old, new, folder_fd)
+    look_and_rename(old, new, folder_fd)
 
 
 def is_exclusive(old: str, new: str, folder_fd: int) -> bool:
     """Rename as `rename_if_free` does; whether this file system refuses a taken name by itself."""
-    if _rename_no_replace(old, new, folder_fd) or _link_and_unlink(old, new, folder_fd):
+    if rename_no_replace(old, new, folder_fd) or link_and_unlink(old, new, folder_fd):
         return True
-    _look_and_rename(old, new, folder_fd)
+    look_and_rename(old, new, folder_fd)
     return False
 
 
@@ -55,7 +55,8 @@ def reserve(fd: int, size_bytes: int) -> None:
             raise error
 
 
-def _rename_no_replace(old: str, new: str, folder_fd: int) -> bool:
+def rename_no_replace(old: str, new: str, folder_fd: int) -> bool:
+    """Rename in one step; False where that is not supported, FileExistsError when `new` is taken."""
     call = getattr(_libc(), "renameat2", None)
     if call is None:
         return False
@@ -68,7 +69,8 @@ def _rename_no_replace(old: str, new: str, folder_fd: int) -> bool:
     raise error
 
 
-def _link_and_unlink(old: str, new: str, folder_fd: int) -> bool:
+def link_and_unlink(old: str, new: str, folder_fd: int) -> bool:
+    """Rename by a second name; False where there are no hard links, FileExistsError when `new` is taken."""
     try:
         os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
     except FileExistsError:
@@ -83,7 +85,8 @@ def _link_and_unlink(old: str, new: str, folder_fd: int) -> bool:
     return True
 
 
-def _look_and_rename(old: str, new: str, folder_fd: int) -> None:
+def look_and_rename(old: str, new: str, folder_fd: int) -> None:
+    """Rename after a look; FileExistsError when `new` was taken then."""
     try:
         os.stat(new, dir_fd=folder_fd, follow_symlinks=False)
     except FileNotFoundError:

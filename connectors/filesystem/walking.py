@@ -50,11 +50,12 @@ class _Page:
 class Walker:
     """One walk. Used by one thread at a time; `close` when it is no longer needed."""
 
-    def __init__(self, root: Root, start: PathParts, resume_from: str | None) -> None:
+    def __init__(self, root: Root, start: PathParts, resume_from: str | None, page_entries: int) -> None:
         self._root = root
         self._start = start
         self._extra: Mapping[str, str] = walked_from(start)
         self._resume_from = resume_from
+        self._page_entries = page_entries
         self._levels: list[_Level] = []
         self._begun = False
 
@@ -65,7 +66,7 @@ class Walker:
         if not self._begun:
             self._begin(page)
         last: PathParts | None = None
-        while self._levels and len(page) < PAGE_ENTRIES:
+        while self._levels and len(page) < self._page_entries:
             level = self._levels[-1]
             if not level.names:
                 self._leave()
