@@ -72,7 +72,6 @@ class ProcoreSettings(_Settings):
     connect_timeout_seconds: float = Field(default=15.0, gt=0)
     read_timeout_seconds: float = Field(default=60.0, gt=0)
     """Between two arrivals of bytes, not for a whole body."""
-    write_timeout_seconds: float = Field(default=60.0, gt=0)
     pool_timeout_seconds: float = Field(default=60.0, gt=0)
     """Until a connection is there, the wait for a free one included."""
 

@@ -1,0 +1,123 @@
+"""How requests travel: httpx on the httpx-aiohttp transport, one pool of connections per connector.
+
+Three things are ours. Addresses of links are sent byte for byte as they were given (httpx's `target` extension), as
+their signatures cover them. Bodies arrive in large pieces. Every fault of the network is an httpx.TransportError. No
+cookies are kept, no redirect is followed and nothing of an address but its host can reach a log.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
+from yarl import URL
+
+from connectors.settings import ProcoreSettings
+
+READ_BUFFER_BYTES = 256 * 1024
+"""Per connection; aiohttp pauses reading at twice this."""
+USER_AGENT = "SiteHaul"
+
+
+class LinkTransport(AiohttpTransport):
+    """httpx-aiohttp's transport, with opaque addresses, large pieces and every error of aiohttp translated."""
+
+    def __init__(self, settings: ProcoreSettings) -> None:
+        self._timeout = aiohttp.ClientTimeout(
+            connect=settings.pool_timeout_seconds,
+            sock_connect=settings.connect_timeout_seconds,
+            sock_read=settings.read_timeout_seconds,
+        )
+        self._session: aiohttp.ClientSession | None = None
+        super().__init__(client=self._made_session)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; the answer's body is not read yet. Raises httpx.TransportError."""
+        session = self._session or self._made_session()
+        with _translated():
+            response = await session.request(
+                request.method,
+                URL(_address(request), encoded=True),
+                headers=request.headers.multi_items(),
+                data=request.content or None,
+                allow_redirects=False,
+                timeout=self._timeout,
+            )
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _made_session(self) -> aiohttp.ClientSession:
+        # The caller bounds how much is in flight; a second bound here would only turn waiting into timeouts.
+        connector = aiohttp.TCPConnector(limit=0, ssl=self.ssl_context)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER_BYTES,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+        return self._session
+
+
+class Http:
+    """Sends requests over one pool. Made inside the running event loop; `aclose` ends it."""
+
+    def __init__(self, settings: ProcoreSettings) -> None:
+        self._transport = LinkTransport(settings)
+
+    async def send(
+        self, method: str, origin: str, target: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> httpx.Response:
+        """Send to `origin` (scheme://host:port) exactly this `target` (path and query).
+
+        The answer's body is not read; the caller closes it. Raises httpx.TransportError.
+        """
+        request = httpx.Request(
+            method,
+            origin,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+            content=content,
+            extensions={"target": target.encode("ascii")},
+        )
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body in the pieces the network gave."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for piece in self._response.content.iter_any():
+                yield piece
+
+    async def aclose(self) -> None:
+        self._response.release()
+
+
+def _address(request: httpx.Request) -> str:
+    target: bytes = request.extensions["target"]
+    return f"{request.url.scheme}://{request.url.netloc.decode('ascii')}{target.decode('ascii')}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        with map_aiohttp_exceptions():
+            yield
+    except (httpx.TransportError, GeneratorExit):
+        raise
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx.ReadError(str(error) or type(error).__name__) from error
