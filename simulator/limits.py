@@ -54,7 +54,7 @@ class RateLimits:
         self._database.close()
 
     def count(self, key: str, settings: Settings) -> tuple[bool, WindowState]:
-        """Count one call; whether it is allowed, and the state of the window nearer to exhaustion.
+        """Count one call; whether it is allowed, and the window with the smaller share left.
 
         A refused call does not use up the window, so that a client that waits gets through.
         """
@@ -64,11 +64,7 @@ class RateLimits:
             return False, tightest
         insort(self._calls[key], now)
         self._write(now, key, settings)
-        return True, WindowState(tightest.limit, tightest.remaining - 1, tightest.reset_at)
-
-    def reading(self, key: str, settings: Settings) -> WindowState:
-        """The window nearer to exhaustion, without counting a call."""
-        return self._tightest(key, self._clock.now(), settings)
+        return True, self._tightest(key, now, settings)
 
     def _tightest(self, key: str, now: float, settings: Settings) -> WindowState:
         calls = self._calls.setdefault(key, [])

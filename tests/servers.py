@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from simulator.server import Running, running
 
 API_PROXY = "SITEHAUL_TEST_API_PROXY"
@@ -49,3 +51,17 @@ def procore_simulators(folder: Path) -> Iterator[ProcoreSimulators]:
 def api_url(served: Running) -> str:
     """Where clients reach the API host: behind the checking proxy if one is set, directly otherwise."""
     return os.environ.get(API_PROXY) or str(served.facts["api_url"])
+
+
+def signed_in(served: Running) -> dict[str, str]:
+    """The headers of a client that holds a token of the service account."""
+    answer = httpx.post(
+        f"{served.facts['login_url']}/oauth/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": served.facts["client_id"],
+            "client_secret": served.facts["client_secret"],
+        },
+    )
+    token = answer.raise_for_status().json()["access_token"]
+    return {"Authorization": f"Bearer {token}", "Procore-Company-Id": str(served.facts["company_id"])}
