@@ -15,6 +15,7 @@ from connectors.filesystem.root import LIST, STAGED_PREFIX, STAGED_SUFFIX, Root,
 from migration.contract import ConnectionReport, Finding
 from migration.errors import SiteHaulError
 
+_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6))
 _ODD_TIME_NS = 1_234_567_891_234_567_000
 """A time that every coarser clock has to round."""
 
@@ -50,7 +51,12 @@ def _space(root: Root, fd: int) -> Finding:
     status = os.fstatvfs(fd)
     free, size = status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
     where = root.translate.text(())
-    return Finding("info", "space", f"{where}: {free / 1e9:,.1f} GB of {size / 1e9:,.1f} GB are free.")
+    return Finding("info", "space", f"{where}: {_readable_size(free)} of {_readable_size(size)} are free.")
+
+
+def _readable_size(size_bytes: int) -> str:
+    unit, divisor = next((one for one in _UNITS if size_bytes >= one[1]), _UNITS[-1])
+    return f"{size_bytes / divisor:,.1f} {unit}"
 
 
 def _writing(root: Root, fd: int, names: str) -> list[Finding]:

@@ -68,12 +68,10 @@ class Walker:
         last: PathParts | None = None
         while self._levels and len(page) < self._page_entries:
             level = self._levels[-1]
-            if not level.names:
-                self._leave()
-                continue
             name = level.names.pop()
             last = (*level.path, name)
             self._take(level, name, page)
+            self._leave_finished()
         return WalkPage(tuple(page.entries), tuple(page.problems), self._cursor(last))
 
     def close(self) -> None:
@@ -100,6 +98,7 @@ class Walker:
                 ) from error
         if self._resume_from is not None:
             self._skip_to(*_position(self._resume_from), page)
+        self._leave_finished()
 
     def _skip_to(self, after: PathParts, inside: bool, page: _Page) -> None:
         """Put the walk where it was when it had just listed `after` and, if so, had gone into it."""
@@ -153,6 +152,10 @@ class Walker:
         self._levels.append(_Level(path, ref, names, fd, (status.st_dev, status.st_ino)))
         if len(self._levels) > OPEN_FOLDERS_MAX:
             _close(self._levels[-1 - OPEN_FOLDERS_MAX])
+
+    def _leave_finished(self) -> None:
+        while self._levels and not self._levels[-1].names:
+            self._leave()
 
     def _leave(self) -> None:
         _close(self._levels.pop())

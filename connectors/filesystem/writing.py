@@ -163,7 +163,8 @@ class StagedFile:
         """No right to write in the connection's own folder concerns every file, elsewhere only this one."""
         meaning = self._root.translate.meaning(error, "write", self._path)
         with self._root.folder(()) as root_fd:
-            anywhere = os.access(".", os.W_OK | os.X_OK, dir_fd=root_fd)
+            effective = os.access in os.supports_effective_ids
+            anywhere = os.access(".", os.W_OK | os.X_OK, dir_fd=root_fd, effective_ids=effective)
         if anywhere or not isinstance(meaning, ItemError):
             return meaning
         return FatalError(meaning.code, meaning.message, fix=meaning.fix)
