@@ -79,9 +79,9 @@ class RangedBody:
     async def _read_pieces(self, write_at: WriteAt) -> None:
         patience = self._patience.fork()
         while (piece := await self._claim()) is not None:
-            chunks = await self._read_piece(piece, write_at, patience)
+            # Kept nowhere else: a name for it here would hold it while the next piece waits for its turn.
+            self._whole[piece] = await self._read_piece(piece, write_at, patience)
             async with self._change:
-                self._whole[piece] = chunks
                 self._change.notify_all()
 
     async def _claim(self) -> int | None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from migration.actions import VerificationLevel
-from migration.analysis import analyze
+from migration.analysis import analyze_destination
 from migration.clock import Clock
 from migration.contract import ContentHash, Destination
 from migration.entries import Entry, PathParts
@@ -83,7 +83,7 @@ async def verify(
 
     Needs outcomes.parquet (Ledger.export). `this_run` checks what this run copied; `everything` also what it skipped
     because it was there already (against the baseline's hash, or by size where no hash is known). Raises what the
-    destination raises for a missing root or dead system; a file that cannot be read is a row, not an exception.
+    destination raises for a dead system; a file that cannot be read is a row, not an exception.
     """
     began = clock.monotonic()
     listing = await _listed(run, job, destination, clock, progress)
@@ -241,7 +241,7 @@ async def _listed(
 ) -> Inventory:
     """A listing of the destination made now; one of an earlier verification is discarded."""
     shutil.rmtree(run.verified_inventory, ignore_errors=True)
-    return await analyze(
+    return await analyze_destination(
         destination,
         job.destination.parts,
         run.verified_inventory,

@@ -108,9 +108,10 @@ class MemorySystem:
 
     def _entry(self, path: PathParts, above: int) -> Entry:
         kept = self.kept[path]
+        parent = self.kept[path[:-1]] if len(path) - above > 1 else None
         return Entry(
             ref=Ref(self.system, str(kept.number)),
-            parent=None,
+            parent=Ref(self.system, str(parent.number)) if parent else None,
             name=path[-1],
             path=path[above:],
             kind=EntryKind.FOLDER if kept.content is None else EntryKind.FILE,

@@ -121,7 +121,7 @@ class ScriptedSource:
     def entry(self, name: str, **changes: Any) -> Entry:
         fields: dict[str, Any] = {
             "ref": Ref(self.system, name, "1"),
-            "parent": None,
+            "parent": folder_ref(parts(name)[:-1]),
             "name": parts(name)[-1],
             "path": parts(name),
             "kind": EntryKind.FILE,
@@ -151,8 +151,14 @@ def parts(name: str) -> PathParts:
     return tuple(name.split("/"))
 
 
+def folder_ref(path: PathParts) -> Ref | None:
+    return Ref("scripted", f"{'/'.join(path)}/") if path else None
+
+
 def folder_entry(path: PathParts) -> Entry:
-    return Entry(ref=Ref("scripted", "/".join(path)), parent=None, name=path[-1], path=path, kind=EntryKind.FOLDER)
+    ref = folder_ref(path)
+    assert ref is not None
+    return Entry(ref=ref, parent=folder_ref(path[:-1]), name=path[-1], path=path, kind=EntryKind.FOLDER)
 
 
 def cut(after: int, code: str = "connection-lost", **more: Any) -> Body:
