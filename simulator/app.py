@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator import api, blob, control, faulty, oauth, peer, storage
 from simulator.faults import Fault
-from simulator.state import State
+from simulator.state import Observer, State
 from simulator.transport import close_with_reset
 from simulator.web import Answer, Call
 
@@ -54,6 +54,8 @@ class Application:
 
     async def _answered(self, host: str, call: Call, fault: Fault | None) -> tuple[Answer | None, faulty.Cut | None]:
         """The answer and how its sending goes wrong; no answer: the connection is to be cut."""
+        if fault is None and host == "api" and self._state.observer is not None:
+            return await _observed(self._state, call, self._state.observer), None
         if fault is None:
             return await _HANDLERS[host](self._state, call), None
         if fault.name in faulty.UNDONE:
@@ -99,6 +101,21 @@ class Application:
             headers.append((b"content-length", str(length).encode()))
         headers.append((b"date", formatdate(self._state.clock.now(), usegmt=True).encode()))
         return {"type": "http.response.start", "status": answer.status, "headers": headers}
+
+
+async def _observed(state: State, call: Call, observer: Observer) -> Answer:
+    body = await call.raw()
+
+    async def again() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    call.receive, receive = again, call.receive
+    answer = await api.handle(state, call)
+    call.receive = receive
+    query = call.scope["query_string"].decode("latin-1")
+    address = call.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
+    observer(call.method, address, call.headers, body, answer)
+    return answer
 
 
 async def _send_pieces(pieces: Iterator[bytes], call: Call, send: Send) -> None:

@@ -1,6 +1,6 @@
 """Everything that one simulated Procore is: its database, time, switches, windows, faults, bodies and addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,12 @@ from simulator.limits import RateLimits
 from simulator.request_log import RequestLog
 from simulator.settings import Settings
 from simulator.store import Store
+from simulator.web import Answer
 
 HOSTS = ("login", "api", "storage", "blob", "control", "peer")
 _VERSIONS_MAX = 100_000
+Observer = Callable[[str, str, Mapping[str, str], bytes, Answer], None]
+"""Told of an exchange with the API host that no fault touched: method, address, headers, request body, answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class State:
     """`login`, `api`, `storage`, `blob`, `control`, `peer` → http://127.0.0.1:PORT."""
     company_id: int
     log: RequestLog
+    observer: Observer | None = None
     _versions: dict[int, Version] = field(default_factory=dict)
 
     @classmethod

@@ -1,8 +1,10 @@
 """The real servers that tests talk to."""
 
+import base64
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,13 @@ from typing import Any
 import httpx
 
 from simulator.server import Running, running
+from simulator.web import Answer
 
-API_PROXY = "SITEHAUL_TEST_API_PROXY"
-"""Environment variable: an address that stands in front of every simulated API host, see tests/conformance/run.sh.
+RECORD_FOLDER = "SITEHAUL_TEST_RECORD_API"
+"""Environment variable: a folder into which every exchange with a simulated API host is written, but for faulty ones.
 
-`http://127.0.0.1:4010` is one proxy for one simulator on the port SITEHAUL_TEST_API_PORT.
+`tests/conformance/replay.py` then holds them against Procore's API description.
 """
-API_PORT = "SITEHAUL_TEST_API_PORT"
 
 
 class ProcoreSimulators:
@@ -31,7 +33,10 @@ class ProcoreSimulators:
         """A new simulator; `options` are those of `simulator.server.running`. The same `name` continues a folder."""
         self._started += 1
         folder = self._folder / (name or f"procore-{self._started}")
-        return self._stack.enter_context(running(folder, files=files, **options))
+        served = self._stack.enter_context(running(folder, files=files, **options))
+        if os.environ.get(RECORD_FOLDER):
+            served.state.observer = Recorder(Path(os.environ[RECORD_FOLDER]) / f"{os.getpid()}.jsonl")
+        return served
 
     def close(self) -> None:
         """End them."""
@@ -49,8 +54,30 @@ def procore_simulators(folder: Path) -> Iterator[ProcoreSimulators]:
 
 
 def api_url(served: Running) -> str:
-    """Where clients reach the API host: behind the checking proxy if one is set, directly otherwise."""
-    return os.environ.get(API_PROXY) or str(served.facts["api_url"])
+    """Where clients reach the API host."""
+    return str(served.facts["api_url"])
+
+
+class Recorder:
+    """Writes exchanges as JSON lines; a simulator's observer."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __call__(self, method: str, address: str, headers: Mapping[str, str], body: bytes, answer: Answer) -> None:
+        """Append one exchange; the token is not written."""
+        kept = {name: value for name, value in headers.items() if name in ("content-type", "procore-company-id")}
+        exchange = {
+            "method": method,
+            "address": address,
+            "headers": kept | ({"authorization": "Bearer recorded"} if "authorization" in headers else {}),
+            "body": base64.b64encode(body).decode(),
+            "status": answer.status,
+            "answer_headers": {name.decode(): value.decode("latin-1") for name, value in answer.headers},
+            "answer": base64.b64encode(answer.body if isinstance(answer.body, bytes) else b"").decode(),
+        }
+        with self._file.open("a") as file:
+            file.write(json.dumps(exchange) + "\n")
 
 
 def signed_in(served: Running) -> dict[str, str]:

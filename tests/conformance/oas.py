@@ -37,6 +37,13 @@ def _openapi() -> OpenAPI:
     return OpenAPI.from_dict(description())
 
 
+def is_beyond(method: str, address: str, status: int) -> bool:
+    """Whether the description leaves this answer open."""
+    path = address.partition("?")[0]
+    pattern = next(iter(_patterns(path, method.lower())), path)
+    return (method.lower(), pattern, status) in BEYOND_THE_SUBSET
+
+
 class _Request:
     def __init__(self, request: httpx.Request) -> None:
         self.host_url = HOST
