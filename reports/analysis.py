@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from reports.charts import Bar
-from reports.run_files import rows
+from reports.run_files import rows, shown_path
 from reports.words import number, percent, size
 
 SHOWN = 12
@@ -15,12 +15,12 @@ SHOWN = 12
 
 SIZE_CLASSES = (
     ("empty", 0, 1),
-    ("< 10 KB", 1, 10_000),
-    ("< 100 KB", 10_000, 100_000),
-    ("< 1 MB", 100_000, 1_000_000),
-    ("< 10 MB", 1_000_000, 10_000_000),
-    ("< 100 MB", 10_000_000, 100_000_000),
-    ("< 1 GB", 100_000_000, 1_000_000_000),
+    ("<10 KB", 1, 10_000),
+    ("<100 KB", 10_000, 100_000),
+    ("<1 MB", 100_000, 1_000_000),
+    ("<10 MB", 1_000_000, 10_000_000),
+    ("<100 MB", 10_000_000, 100_000_000),
+    ("<1 GB", 100_000_000, 1_000_000_000),
     ("larger", 1_000_000_000, None),
 )
 _WINDOWS_NAMES = r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$"
@@ -188,6 +188,6 @@ _TWINS = """
               AS "differ from a neighbour in Unicode form only"
 """
 _LARGEST = f"""
-    SELECT readable(array_to_string(path, '/')) AS path, size_bytes, modified_at, readable(created_by) AS created_by
+    SELECT {shown_path("path")} AS path, size_bytes, modified_at, readable(created_by) AS created_by
     FROM source WHERE kind = 'file' ORDER BY size_bytes DESC NULLS LAST, path LIMIT {SHOWN}
 """

@@ -19,10 +19,13 @@ from migration.state import RunPaths
 from migration.stored_text import from_stored, readable
 from migration.verification import VERIFICATION_SCHEMA
 
-PATHS = (
-    "readable(array_to_string(source_path, '/')) AS source_path, "
-    "readable(array_to_string(destination_path, '/')) AS destination_path"
-)
+
+def shown_path(column: str) -> str:
+    """SQL for a path as people read it: names joined by `/`; a `/` inside a name appears as `∕` (U+2215)."""
+    return f"readable(array_to_string([replace(name, '/', '∕') for name in {column}], '/'))"
+
+
+PATHS = f"{shown_path('source_path')} AS source_path, {shown_path('destination_path')} AS destination_path"
 """Both paths of an action, for people's eyes."""
 
 _JUDGED = """

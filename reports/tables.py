@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from reports.run_files import PATHS
+from reports.run_files import PATHS, shown_path
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _JUDGED = f"""
@@ -31,8 +31,8 @@ TABLES = {
         SELECT {PATHS}, verdict, level, size_bytes, sha256_expected, sha256_found, readable(detail) AS detail
         FROM verification WHERE verdict <> 'matches'
     """,
-    "inventory-folders.csv": """
-        SELECT readable(array_to_string(path[:-2], '/')) AS folder, count(*) AS files, sum(size_bytes)::BIGINT AS bytes,
+    "inventory-folders.csv": f"""
+        SELECT {shown_path("path[:-2]")} AS folder, count(*) AS files, sum(size_bytes)::BIGINT AS bytes,
                min(modified_at) AS oldest, max(modified_at) AS newest
         FROM source WHERE kind = 'file' GROUP BY folder ORDER BY folder
     """,
