@@ -5,6 +5,7 @@ Decides only; no I/O, no clock.
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,7 @@ from enum import StrEnum
 from migration.budget import RateLimitReading
 
 BLOCK_SLOTS_MAX = 25
+_OVERDUE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,19 @@ class BlockSize:
             self.slots = 1
         elif seconds_since_last > 3 * self._fast_seconds:
             self.slots = max(1, self.slots // 2)
+
+
+def seconds_until_returned(ends: Iterable[tuple[float, int]], needed: int) -> float | None:
+    """When `needed` slots are back, from (seconds until its end, slots) of each lease, the earliest first.
+
+    None if so many are not leased. A slot that is long overdue will not come back by itself and does not count.
+    """
+    returned = 0
+    for seconds, slots in ends:
+        returned += slots if seconds > -_OVERDUE_SECONDS else 0
+        if returned >= needed:
+            return max(0.0, seconds)
+    return None
 
 
 class Window(StrEnum):

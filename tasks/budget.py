@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -26,11 +25,14 @@ from tasks.allowances import (
     Windows,
     hourly_bucket,
     seconds_to_reset,
+    seconds_until_returned,
     spike_bucket,
     window_of,
 )
+from tasks.clients import BudgetNames
 from tasks.leases import read_leases
 from tasks.limits import Answer, Grant, LeaseStorage, Limits, LimitState
+from tasks.pauses import Pause
 
 _FAR_SECONDS = 30.0
 """A wait up to this long is simply waited; a longer one asks what the job wants."""
@@ -38,11 +40,8 @@ _SOON_SECONDS = 5.0
 """A job that stops when the budget is used up does not stop for slots that return this soon."""
 _LATE_SECONDS = 5.0
 """How much later than its lease's end a slot is surely back; the server looks every few seconds."""
-_LOST_SECONDS = 60.0
-"""A slot this late will not come back by itself."""
 _RECHECK_SECONDS = 5.0
 _OTHERS_SECONDS = 2.0
-_NOTE_SECONDS = 1.0
 _POLL_SECONDS_MAX = 15.0
 _WORTH_RESUMING = 20
 """A stopped run is told to come back when this part (1/n) of the limit has returned."""
@@ -55,31 +54,6 @@ class Mechanism(StrEnum):
 
     LEASES = "leases"
     BUCKET = "bucket"
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetNames:
-    """What the limits and notes of one client are called on the server."""
-
-    client: str
-
-    @property
-    def hourly(self) -> str:
-        return f"procore-{self.client}-hourly"
-
-    @property
-    def spike(self) -> str:
-        return f"procore-{self.client}-spike"
-
-    @property
-    def seen(self) -> str:
-        """The allowances the system's headers stated last."""
-        return f"procore_{self.client.replace('-', '_')}_allowances"
-
-    @property
-    def pause(self) -> str:
-        """Until when no call is to be made."""
-        return f"procore_{self.client.replace('-', '_')}_pause"
 
 
 class PrefectCallBudget:
@@ -115,8 +89,7 @@ class PrefectCallBudget:
         self._free_at_most = hourly_calls
         self._checked_at = float("-inf")
         self._others_checked_at = float("-inf")
-        self._note_read_at = float("-inf")
-        self._pause_ends = float("-inf")
+        self._pause = Pause(limits, names.pause, clock, seconds_max=windows.lease_seconds)
         self._own_ends: list[tuple[float, int]] = []
         self._reset_at: float | None = None
         self._waiting_until: datetime | None = None
@@ -188,7 +161,7 @@ class PrefectCallBudget:
         seconds = self._seconds_to_reset(reading)
         if window is Window.SPIKE:
             if reading.remaining <= 0:
-                await self._pause(seconds + 1.0)
+                await self._pause.begin(seconds + 1.0)
             return
         self._reset_at = self._clock.monotonic() + seconds
         if reading.remaining < self._free_at_most:
@@ -203,7 +176,7 @@ class PrefectCallBudget:
         if window is Window.HOURLY:
             self._reset_at = self._clock.monotonic() + seconds
             await self._make_room_for_others(0, seconds, at_once=True)
-        await self._pause(seconds)
+        await self._pause.begin(seconds)
         await self._wait_or_stop(seconds, "Procore refuses further calls for now")
 
     # -- at the start --
@@ -345,11 +318,9 @@ class PrefectCallBudget:
             if state.id in lease.limit_ids
         ]
         ends = ends or [(end - self._clock.monotonic(), slots) for end, slots in self._own_ends]
-        returned = 0
-        for seconds, slots in ends:
-            returned += slots if seconds > -_LOST_SECONDS else 0
-            if returned >= needed:
-                return max(0.0, seconds)
+        seconds = seconds_until_returned(ends, needed)
+        if seconds is not None:
+            return seconds
         if self._reset_at is not None and self._reset_at > self._clock.monotonic():
             return self._reset_at - self._clock.monotonic()
         return self._windows.lease_seconds
@@ -365,21 +336,8 @@ class PrefectCallBudget:
     def _exhausted(self, reason: str, seconds: float) -> BudgetExhausted:
         return BudgetExhausted(reason, resume_at=self._clock.now() + timedelta(seconds=seconds))
 
-    async def _pause(self, seconds: float) -> None:
-        """No call from any process until then."""
-        self._pause_ends = max(self._pause_ends, self._clock.monotonic() + seconds)
-        until = self._limits.server_now() + timedelta(seconds=seconds)
-        await self._limits.write_note(self.names.pause, {"until": until.isoformat()})
-
     async def _respect_pause(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._note_read_at > _NOTE_SECONDS:
-            self._note_read_at = now
-            until = (await self._limits.read_note(self.names.pause)).get("until")
-            if isinstance(until, str):
-                left = (datetime.fromisoformat(until) - self._limits.server_now()).total_seconds()
-                self._pause_ends = max(self._pause_ends, now + min(left, self._windows.lease_seconds))
-        if (seconds := self._pause_ends - self._clock.monotonic()) > 0:
+        if (seconds := await self._pause.seconds_left()) > 0:
             await self._wait_or_stop(seconds, "Procore refuses further calls for now")
 
     # -- what the headers say --

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from connectors.settings import ProcoreSettings
 from migration.clock import Clock, SystemClock
-from tasks.budget import BudgetNames, Mechanism
-from tasks.clients import client_name
+from tasks.budget import Mechanism
+from tasks.clients import BudgetNames, client_name
 from tasks.leases import Lease, read_leases
 from tasks.limits import Limits
 

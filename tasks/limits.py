@@ -4,6 +4,8 @@ A server that is gone for a moment is waited for, and SiteHaul's own one is star
 it stays away.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,7 +85,7 @@ class LeaseStorage:
 class Limits:
     """Access to the limits of the server this process uses. Made by `opened`."""
 
-    def __init__(self, client: "PrefectClient", unretried: "SettingsContext", clock: Clock) -> None:
+    def __init__(self, client: PrefectClient, unretried: SettingsContext, clock: Clock) -> None:
         self._client = client
         self._unretried = unretried
         self._clock = clock
@@ -91,7 +93,7 @@ class Limits:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, clock: Clock) -> AsyncIterator["Limits"]:
+    async def opened(cls, clock: Clock) -> AsyncIterator[Limits]:
         """For the running event loop; `ensure_server` comes first."""
         from prefect.client.orchestration import get_client
         from prefect.context import SettingsContext, get_settings_context

@@ -1,6 +1,6 @@
 """The Prefect server a command works with: the configured one, or a real local one in the background.
 
-Nothing here imports Prefect before the environment that Prefect reads at import is set.
+Nothing here imports Prefect before the variables that Prefect reads at import are set.
 """
 
 import errno
@@ -21,8 +21,8 @@ from migration.errors import ConfigurationError, FatalError
 from migration.state import write_json_atomically
 from tasks.background import BackgroundProcess
 from tasks.deployments import WorkerStatus, deploy_all, start_worker, stop_worker, worker_status
-from tasks.environment import OWN_SERVER_VARIABLE, configured_api_url, server_environment, use_configured, use_own
 from tasks.leases import repair_slots
+from tasks.prefect_settings import OWN_SERVER_VARIABLE, configured_api_url, server_variables, use_configured, use_own
 
 __all__ = [
     "Server",
@@ -175,7 +175,7 @@ class _OwnServer:
             self._process.start(
                 "prefect",
                 ["server", "start", "--host", _HOST, "--port", str(port)],
-                environment=server_environment(os.environ, self._folder, port),
+                environment=server_variables(os.environ, self._folder, port),
                 record={"port": port},
             )
             if self._answers_within(port, _START_SECONDS_MAX):

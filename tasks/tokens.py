@@ -14,7 +14,7 @@ from connectors.settings import ProcoreSettings
 from connectors.tokens import Tokens
 from migration.errors import ConfigurationError, FatalError
 from tasks.clients import client_name
-from tasks.environment import OWN_SERVER_VARIABLE
+from tasks.prefect_settings import OWN_SERVER_VARIABLE
 
 _LEASE_SECONDS = 60.0
 _WAIT_SECONDS_MAX = 300.0

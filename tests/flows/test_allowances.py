@@ -14,6 +14,7 @@ from tasks.allowances import (
     Window,
     Windows,
     hourly_bucket,
+    seconds_until_returned,
     spike_bucket,
     window_of,
 )
@@ -100,6 +101,21 @@ def test_blocks_grow_with_the_pace(limit: int, pauses: list[float], slots: int) 
     for seconds in pauses:
         block.took(seconds)
     assert block.slots == slots
+
+
+@pytest.mark.parametrize(
+    ("ends", "needed", "seconds"),
+    [
+        ([], 1, None),
+        ([(10.0, 5)], 5, 10.0),
+        ([(10.0, 5), (20.0, 1)], 6, 20.0),
+        ([(10.0, 5)], 6, None),
+        ([(-2.0, 5)], 5, 0.0),
+        ([(-300.0, 5), (20.0, 1)], 1, 20.0),
+    ],
+)
+def test_when_slots_return(ends: list[tuple[float, int]], needed: int, seconds: float | None) -> None:
+    assert seconds_until_returned(ends, needed) == seconds
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ from migration.clock import SystemClock
 from migration.errors import BudgetExhausted
 from migration.jobs import OnBudgetExhausted
 from tasks.background import BackgroundProcess
-from tasks.budget import BudgetNames, Mechanism, PrefectCallBudget
+from tasks.budget import Mechanism, PrefectCallBudget
 from tasks.budget_status import read_budget_status
-from tasks.clients import client_name
-from tasks.environment import server_environment
+from tasks.clients import BudgetNames, client_name
 from tasks.limits import Limits
+from tasks.prefect_settings import server_variables
 from tasks.server import Server, ensure_server, server_status
 
 NewHome = Callable[[], Path]
@@ -248,7 +248,7 @@ def test_a_server_that_forgets_leases_is_detected_and_the_hour_is_rationed(
     port = int(own.ui_url.rsplit(":", 1)[1]) + 1
     folder = new_home() / "server"
     (folder / "ui").mkdir(parents=True)
-    memory = server_environment(os.environ, folder, port) | {
+    memory = server_variables(os.environ, folder, port) | {
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory"
     }
     process = BackgroundProcess(folder, "server")

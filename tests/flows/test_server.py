@@ -16,9 +16,9 @@ import pytest
 
 from migration.clock import SystemClock
 from migration.errors import ConfigurationError, FatalError
-from tasks.environment import configured_api_url
 from tasks.leases import read_leases, repair_slots
 from tasks.limits import Answer, Limits
+from tasks.prefect_settings import configured_api_url
 from tasks.server import ensure_server, server_status, stop_server
 
 NewHome = Callable[[], Path]

@@ -1,6 +1,6 @@
-"""What Prefect reads from the environment: found for a configured server, set for SiteHaul's own.
+"""The variables Prefect takes its settings from: read for a configured server, set for SiteHaul's own.
 
-Prefect reads it when it is first imported, so nothing here imports Prefect.
+Prefect reads them when it is first imported, so nothing here imports Prefect.
 """
 
 import os
@@ -67,7 +67,7 @@ def use_own(api_url: str, prefect_home: Path) -> None:
         refresh_global_settings_context()
 
 
-def server_environment(environment: Mapping[str, str], prefect_home: Path, port: int) -> dict[str, str]:
+def server_variables(environment: Mapping[str, str], prefect_home: Path, port: int) -> dict[str, str]:
     """The environment of our server process: the inherited one without other Prefect settings."""
     inherited = {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}
     places = {
