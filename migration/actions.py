@@ -106,6 +106,16 @@ def action_id(source: Ref | None, source_path: PathParts, destination_path: Path
     Without a source ref (should a system have none) the source path stands in. The same step decided again in a later
     plan has the same id.
     """
-    fields = (source.system, source.id, source.version_id or "") if source else ("", *source_path)
-    text = "\x1f".join((*fields, "\x00", *destination_path, ""))
+    if source is None:
+        return _digest("", *source_path, "\x00", *destination_path)
+    return action_id_of(source.system, source.id, source.version_id, destination_path)
+
+
+def action_id_of(system: str, source_id: str, version_id: str | None, destination_path: PathParts) -> str:
+    """The same for a source ref that was taken apart."""
+    return _digest(system, source_id, version_id or "", "\x00", *destination_path)
+
+
+def _digest(*parts: str) -> str:
+    text = "\x1f".join(parts) + "\x1f"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

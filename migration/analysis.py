@@ -1,6 +1,7 @@
 """Analysis: walking a system into an inventory, continuing where an earlier attempt stopped."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from migration.clock import Clock
@@ -47,16 +48,21 @@ async def analyze_destination(
 async def _walk(source: Source, root: PathParts, writer: InventoryWriter, progress: ProgressListener) -> None:
     """Writing happens in a thread, so that the loop keeps serving connections meanwhile."""
     totals = _Totals(writer.header)
-    async for page in source.walk(root, writer.cursor):
-        if page.restarted and writer.header.restarts >= RESTARTS_MAX:
-            raise FatalError(
-                "listing-keeps-changing",
-                f"The listing of {source.display_name} changed {RESTARTS_MAX} times while it was read.",
-                fix="Run again when fewer people are working in it.",
-            )
-        await asyncio.to_thread(writer.write_page, page)
-        totals.add(page)
-        progress(totals.progress())
+    pages = source.walk(root, writer.cursor)
+    try:
+        async for page in pages:
+            if page.restarted and writer.header.restarts >= RESTARTS_MAX:
+                raise FatalError(
+                    "listing-keeps-changing",
+                    f"The listing of {source.display_name} changed {RESTARTS_MAX} times while it was read.",
+                    fix="Run again when fewer people are working in it.",
+                )
+            await asyncio.to_thread(writer.write_page, page)
+            totals.add(page)
+            progress(totals.progress())
+    finally:
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
 
 
 class _Totals:

@@ -49,6 +49,15 @@ THERE = """
 """
 """Destination entries in folders that the source has too: name, is it a file, id, size, modified."""
 
+FILES_BESIDE_FOLDERS = """
+    SELECT CASE WHEN len(d.path) = 1 THEN 0 ELSE f.ordinal END AS ordinal,
+           d.name, d.id, d.size_bytes, epoch_us(d.modified_at)
+    FROM destination_rows AS d LEFT JOIN destination_folders AS f ON f.id = d.parent_id
+    WHERE d.kind = 'file' AND (len(d.path) = 1 OR f.has_subfolders)
+    ORDER BY ordinal, d.name
+"""
+"""Destination files in folders where the source has subfolders: name, id, size, modified."""
+
 BEFORE = """
     SELECT f.ordinal, b.destination_path[-1] AS name, b.destination_name, b.source_id, b.source_version_id,
            epoch_us(b.source_modified_at), b.size_bytes, b.destination_id, epoch_us(b.destination_modified_at)
@@ -79,6 +88,7 @@ def define_tables(
         "path": pa.array([paths.get(folder.ordinal) for folder in folders], PATH),
     }
     destination_folders: dict[str, Any] = {
+        "has_subfolders": pa.array([bool(folders[place].subfolders) for place in matched.values()], pa.bool_()),
         "ordinal": pa.array(list(matched.values()), pa.int32()),
         "id": pa.array([to_stored(folder_id) for folder_id in matched], pa.string()),
     }
@@ -109,7 +119,7 @@ def _define(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path
 
 
 def _make_table(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """A table, as a cursor does not see what is only registered."""
+    """A table, which lives longer than the Arrow data."""
     database.register("given", table)
     database.execute(f"CREATE TABLE {name} AS SELECT * FROM given")  # noqa: S608 - only our own names
     database.unregister("given")

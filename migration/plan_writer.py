@@ -2,9 +2,11 @@
 
 import os
 from collections import Counter
+from itertools import compress
+from operator import is_
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,16 @@ from migration.entries import EntryKind, PathParts
 from migration.plan_format import PLAN_SCHEMA
 
 ROWS_IN_GROUP = 50_000
+_REPEATED_COLUMNS = [
+    "kind",
+    "entry_kind",
+    "source_system",
+    "source_path.list.element",
+    "destination_path.list.element",
+    "reason",
+    "detail",
+    "expected_kind",
+]
 
 
 class PlanRow(NamedTuple):
@@ -58,7 +70,13 @@ class PlanWriter:
 
     def __enter__(self) -> Self:
         self._file = open(self._staged, "wb")
-        self._writer = pq.ParquetWriter(self._file, PLAN_SCHEMA, compression="zstd", compression_level=1)
+        self._writer = pq.ParquetWriter(
+            self._file,
+            PLAN_SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=_REPEATED_COLUMNS,  # type: ignore[arg-type]  # the stubs know only bool
+        )
         return self
 
     def __exit__(
@@ -67,7 +85,7 @@ class PlanWriter:
         assert self._file and self._writer
         try:
             if kind is None:
-                self._write_group()
+                self._write_group(self._rows)
             self._writer.close()
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -78,34 +96,38 @@ class PlanWriter:
         else:
             self._staged.unlink()
 
-    def add(self, row: PlanRow) -> None:
-        """Take the next row."""
-        self._rows.append(row)
-        if len(self._rows) >= ROWS_IN_GROUP:
-            self._write_group()
+    def add(self, rows: list[PlanRow]) -> None:
+        """Take the next rows."""
+        self._rows.extend(rows)
+        while len(self._rows) >= ROWS_IN_GROUP:
+            group, self._rows = self._rows[:ROWS_IN_GROUP], self._rows[ROWS_IN_GROUP:]
+            self._write_group(group)
 
-    def _write_group(self) -> None:
-        rows, self._rows = self._rows, []
+    def _write_group(self, rows: list[PlanRow]) -> None:
         if not rows:
             return
-        self._total(rows)
-        columns: list[tuple[object, ...]] = list(zip(*rows, strict=True))
-        fields = [PLAN_SCHEMA.field(name) for name in PlanRow._fields]
+        columns: Any = PlanRow._make(zip(*rows, strict=True))
+        self._total(columns)
         seq = pa.array(range(self._seq, self._seq + len(rows)), pa.int64())
-        arrays = [seq, *(_array(column, field.type) for column, field in zip(columns, fields, strict=True))]
         self._seq += len(rows)
+        arrays: list[pa.Array[Any]] = [seq]
+        for name, column in zip(PlanRow._fields, columns, strict=True):
+            same_as_source = name == "destination_path" and all(map(is_, column, columns.source_path))
+            arrays.append(arrays[-1] if same_as_source else _array(column, PLAN_SCHEMA.field(name).type))
         assert self._writer
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=PLAN_SCHEMA), row_group_size=ROWS_IN_GROUP)
 
-    def _total(self, rows: list[PlanRow]) -> None:
-        self.counts.update((row.kind, row.entry_kind, row.reason) for row in rows)
-        copies = [row for row in rows if row.kind is ActionKind.COPY]
-        self.bytes_to_copy += sum(row.size_bytes or 0 for row in copies)
-        self.files_of_unknown_size += sum(row.size_bytes is None for row in copies)
-        self.renamed += sum(row.renamed for row in copies)
+    def _total(self, columns: Any) -> None:
+        self.counts.update(zip(columns.kind, columns.entry_kind, columns.reason, strict=True))
+        is_copy = [kind is ActionKind.COPY for kind in columns.kind]
+        sizes = list(compress(columns.size_bytes, is_copy))
+        unknown = sizes.count(None)
+        self.bytes_to_copy += sum(size for size in sizes if size is not None)
+        self.files_of_unknown_size += unknown
+        self.renamed += sum(compress(columns.renamed, is_copy))
 
 
-def _array(column: tuple[object, ...], kind: pa.DataType) -> "pa.Array[pa.Scalar[pa.DataType]]":
+def _array(column: tuple[object, ...], kind: pa.DataType) -> "pa.Array[Any]":
     if pa.types.is_timestamp(kind):
         return pa.array(column, type=pa.int64()).cast(kind)
     return pa.array(column, type=kind)

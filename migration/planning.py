@@ -1,27 +1,37 @@
 """Making the rows of a plan out of two inventories and the baseline: three sorted streams, merged folder by folder.
 
 The folders of the source are held in memory; files are not. DuckDB sorts source files, destination entries and baseline
-rows by the ordinal of the source folder they belong to, and spills what does not fit; what is decided is decided by the
-pure modules naming, placing, filters and planner. The rows depend on nothing but the inputs.
+rows by the ordinal of the source folder they belong to, into temporary files; what is decided is decided by the pure
+modules naming, placing, filters and planner. The rows depend on nothing but the inputs.
 """
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
-
-from migration.actions import ActionKind, action_id
+from migration.actions import ActionKind, action_id_of
 from migration.capabilities import Capabilities
-from migration.entries import EntryKind, Ref
+from migration.entries import EntryKind
 from migration.filters import Selection, compile_filter
 from migration.inventory import Inventory
 from migration.inventory_format import stored_path
 from migration.jobs import DuplicateNames, EmptyContainers, Job
 from migration.naming import MappedName, NameOptions, Namer, Sibling
 from migration.placing import Folder, duplicate, match_destination, place_folders
-from migration.plan_queries import BEFORE, FILE_FACTS, FILES, FOLDERS_WITH_FILES, THERE, define_tables, folder_rows
+from migration.plan_queries import (
+    BEFORE,
+    FILE_FACTS,
+    FILES,
+    FILES_BESIDE_FOLDERS,
+    FOLDERS_WITH_FILES,
+    THERE,
+    define_tables,
+    folder_rows,
+)
 from migration.plan_writer import PlanRow
 from migration.planner import (
     DELETED_AT_SOURCE,
@@ -36,9 +46,11 @@ from migration.planner import (
     Verdict,
 )
 from migration.run_queries import connect
-from migration.sorted_groups import Columns, SortedGroups
+from migration.sorted_groups import Answers, Columns
 from migration.state import RunPaths
 from migration.stored_text import from_stored, to_stored
+
+_SORTED = ".sorted-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +65,11 @@ class Inputs:
     """The destination's."""
 
 
-def decide(run: RunPaths, inputs: Inputs) -> Iterator[PlanRow]:
-    """The rows of the plan in the order of work: folders, parents first, then files, folder by folder.
+def decide(run: RunPaths, inputs: Inputs) -> Iterator[list[PlanRow]]:
+    """The rows of the plan, some at a time, in the order of work: folders, parents first, then files by folder.
 
-    DuckDB may spill into the run's folder. Raises PlanError `orphan-entry` or `duplicate-entry` for an inventory that
-    is no tree, ConfigurationError `bad-filter`.
+    Temporary files are in the run's folder and go with the last row. Raises PlanError `orphan-entry` or
+    `duplicate-entry` for an inventory that is no tree, ConfigurationError `bad-filter`.
     """
     rules = inputs.job.rules
     options = NameOptions(
@@ -70,16 +82,19 @@ def decide(run: RunPaths, inputs: Inputs) -> Iterator[PlanRow]:
     selection = compile_filter(rules.filter)
     folders = place_folders(folder_rows(inputs.source), namer, namer.path_length(inputs.job.destination.parts))
     matched = match_destination(folders, folder_rows(inputs.destination), namer)
-    with connect(run) as database:
+    for left_by_a_crash in run.folder.glob(f"{_SORTED}*"):
+        shutil.rmtree(left_by_a_crash, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_SORTED, dir=run.folder) as folder, connect(run) as database:
         define_tables(database, inputs.source, inputs.destination, inputs.baseline, folders, matched)
         system = inputs.source.header.system
-        yield from _FolderDecider(database, folders, namer, strategy, selection, system).rows(rules.empty_containers)
-        yield from _FileDecider(database, folders, namer, strategy, selection, system).rows()
+        answers = Answers(database, Path(folder))
+        yield list(_FolderDecider(answers, folders, namer, strategy, selection, system).rows(rules.empty_containers))
+        yield from _FileDecider(answers, folders, namer, strategy, selection, system).rows()
 
 
 @dataclass(frozen=True, slots=True)
 class _FolderDecider:
-    database: duckdb.DuckDBPyConnection
+    answers: Answers
     folders: Sequence[Folder]
     namer: Namer
     strategy: Strategy
@@ -98,7 +113,7 @@ class _FolderDecider:
             if verdict.detail is None and folder.changes:
                 verdict = verdict._replace(detail=", ".join(folder.changes))
             yield PlanRow(
-                action_id(Ref(self.system, folder.id), folder.source_path, folder.destination_path),
+                action_id_of(self.system, folder.id, None, folder.destination_path),
                 verdict.kind,
                 EntryKind.FOLDER,
                 self.system,
@@ -134,7 +149,7 @@ class _FolderDecider:
     def _note_what_takes_part(self, empty: EmptyContainers) -> None:
         """A folder takes part if a file in it does, at any depth, or if it is an empty one that is to be made."""
         query = FOLDERS_WITH_FILES if self.selection is None else FILE_FACTS
-        for ordinal, columns in SortedGroups(self.database, query):
+        for ordinal, columns in self.answers.to(query):
             folder = self.folders[ordinal]
             folder.has_files = not folder.deleted
             folder.takes_part = folder.has_files and (self.selection is None or self._any_selected(folder, columns))
@@ -156,12 +171,10 @@ class _FolderDecider:
     def _files_in_the_way(self) -> dict[int, There]:
         """Destination files that have the name of a folder which is to be made, by that folder's ordinal."""
         found: dict[int, There] = {}
-        for ordinal, (names, kinds, *facts) in SortedGroups(self.database, THERE):
+        for ordinal, (names, *facts) in self.answers.to(FILES_BESIDE_FOLDERS):
             subfolders = self.folders[ordinal].subfolders
-            if not subfolders:
-                continue
-            for name, is_file, *fact in zip(names, kinds, *facts, strict=True):
-                folder = subfolders.get(self.namer.key(from_stored(name))) if is_file else None
+            for name, *fact in zip(names, *facts, strict=True):
+                folder = subfolders.get(self.namer.key(from_stored(name)))
                 if folder is not None:
                     found.setdefault(folder.ordinal, There(True, *fact))
         return found
@@ -179,76 +192,89 @@ class _Known(NamedTuple):
     """Keys of names that the destination changed when it took the file, by key of the planned name."""
 
     def there(self, name: MappedName) -> There | None:
-        kept = self.kept_names.get(name.key)
-        if kept is not None and kept in self.by_key:
-            return self.by_key[kept]
-        return self.by_name.get(name.name) or self.by_key.get(name.key)
+        """What is under the name that the destination gave the file, else under the planned one."""
+        kept = self.by_key.get(self.kept_names.get(name.key, ""))
+        return kept or self.by_name.get(name.name) or self.by_key.get(name.key)
 
 
 @dataclass(frozen=True, slots=True)
 class _FileDecider:
-    database: duckdb.DuckDBPyConnection
+    answers: Answers
     folders: Sequence[Folder]
     namer: Namer
     strategy: Strategy
     selection: Selection | None
     system: str
 
-    def rows(self) -> Iterator[PlanRow]:
-        there = SortedGroups(self.database, THERE)
-        before = SortedGroups(self.database, BEFORE)
-        for ordinal, columns in SortedGroups(self.database, FILES):
+    def rows(self) -> Iterator[list[PlanRow]]:
+        there = self.answers.to(THERE)
+        before = self.answers.to(BEFORE)
+        for ordinal, columns in self.answers.to(FILES):
             known = self._known(there.take(ordinal), before.take(ordinal))
-            yield from self._rows_of(self.folders[ordinal], columns, known)
+            yield self._rows_of(self.folders[ordinal], columns, known)
 
     def _known(self, there: Columns | None, before: Columns | None) -> _Known:
-        known = _Known({}, {}, {}, {})
         key = self.namer.key
-        for stored, *facts in zip(*(there or []), strict=True):
-            name, one = from_stored(stored), There(*facts)
-            name_key = key(name)
-            if name_key in known.by_key:
-                known.by_name[name] = one
-            else:
-                known.by_key[name_key] = one
-        for planned, kept, *facts in zip(*(before or []), strict=True):
-            name_key = key(from_stored(planned))
-            known.before[name_key] = Before(*facts)
-            if kept is not None:
-                known.kept_names[name_key] = key(from_stored(kept))
-        return known
+        names, *facts = there or [[]] * 5
+        names = list(map(from_stored, names))
+        all_there = list(map(There, *facts))
+        by_key = dict(zip(map(key, reversed(names)), reversed(all_there), strict=True))
+        by_name = dict(zip(names, all_there, strict=True)) if len(by_key) < len(names) else {}
+        planned, kept, *facts = before or [[]] * 8
+        keys = [key(from_stored(name)) for name in planned]
+        kept_names = {
+            planned_key: key(from_stored(name))
+            for planned_key, name in zip(keys, kept, strict=True)
+            if name is not None
+        }
+        return _Known(by_key, by_name, dict(zip(keys, map(Before, *facts), strict=True)), kept_names)
 
-    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> Iterator[PlanRow]:
+    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> list[PlanRow]:
         ids, versions, stored_names, sizes, modified, created, deleted = columns
         names = list(map(from_stored, stored_names))
-        left_out = self._left_out(folder, names, sizes, modified, deleted)
         _check_unique(ids, names)
+        left_out = self._left_out(folder, names, sizes, modified, deleted)
         mapped = self._mapped(folder, ids, names, created, left_out, known)
-        destination_folder = folder.destination_path
-        stored_source, stored_destination = stored_path(folder.source_path), stored_path(destination_folder)
-        for source_id, version, name, stored, new, size, time, skip in zip(
-            ids, versions, names, stored_names, mapped, sizes, modified, left_out, strict=True
-        ):
-            there = known.there(new)
-            file = SourceFile(source_id, version, size, time)
-            verdict = skip or self._verdict(folder, file, new, there, known)
-            detail = verdict.detail or ", ".join(new.changes) or None
-            yield PlanRow(
-                action_id(Ref(self.system, from_stored(source_id), version), (), (*destination_folder, new.name)),
-                verdict.kind,
-                EntryKind.FILE,
-                self.system,
-                source_id,
-                version,
-                (*stored_source, stored),
-                (*stored_destination, to_stored(new.name)),
-                size,
-                time,
-                verdict.reason,
-                detail,
-                folder.renamed or new.name != name,
-                *_expected(there),
-            )
+        all_there = list(map(known.there, mapped))
+        files = map(SourceFile, ids, versions, sizes, modified)
+        verdicts = [
+            skip or self._verdict(folder, file, new, there, known)
+            for skip, file, new, there in zip(left_out, files, mapped, all_there, strict=True)
+        ]
+        expected = list(map(_expected, all_there))
+        stored_source, stored_destination = stored_path(folder.source_path), stored_path(folder.destination_path)
+        source_paths = [(*stored_source, name) for name in stored_names]
+        renamed = [folder.renamed or new.name != name for new, name in zip(mapped, names, strict=True)]
+        destination_paths = [
+            (*stored_destination, to_stored(new.name)) if changed else path
+            for new, changed, path in zip(mapped, renamed, source_paths, strict=True)
+        ]
+        rows = zip(
+            self._action_ids(folder, ids, versions, mapped),
+            [verdict.kind for verdict in verdicts],
+            repeat(EntryKind.FILE),
+            repeat(self.system),
+            ids,
+            versions,
+            source_paths,
+            destination_paths,
+            sizes,
+            modified,
+            [verdict.reason for verdict in verdicts],
+            [verdict.detail or ", ".join(new.changes) or None for verdict, new in zip(verdicts, mapped, strict=True)],
+            renamed,
+            *zip(*expected, strict=True),
+            strict=False,
+        )
+        return list(map(PlanRow._make, rows))
+
+    def _action_ids(
+        self, folder: Folder, ids: list[str], versions: list[str | None], mapped: list[MappedName]
+    ) -> list[str]:
+        return [
+            action_id_of(self.system, from_stored(source_id), version, (*folder.destination_path, new.name))
+            for source_id, version, new in zip(ids, versions, mapped, strict=True)
+        ]
 
     def _verdict(
         self, folder: Folder, file: SourceFile, new: MappedName, there: There | None, known: _Known

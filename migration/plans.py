@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from migration.actions import Action, ActionKind
 from migration.baseline import usable_baseline
 from migration.capabilities import Capabilities
-from migration.entries import Entry, EntryKind, Ref
+from migration.entries import Entry, EntryKind, PathParts, Ref
 from migration.errors import PlanError
 from migration.forecast import forecast
 from migration.inventory import Inventory
@@ -113,8 +113,8 @@ def write_plan(
         capabilities=destination_capabilities,
     )
     with PlanWriter(run.plan) as writer:
-        for row in decide(run, inputs):
-            writer.add(row)
+        for rows in decide(run, inputs):
+            writer.add(rows)
     warnings = _warnings(
         inputs, writer, other_baseline=used_baseline is None and baseline is not None and baseline.is_file()
     )
@@ -127,7 +127,7 @@ def to_actions(rows: pa.RecordBatch | pa.Table, destination_system: str) -> Iter
     """The actions of rows that have the columns of PLAN_SCHEMA, in their order."""
     columns = [values(rows.column(name)) for name in PLAN_SCHEMA.names]
     for row in zip(*columns, strict=True):
-        yield _action(dict(zip(PLAN_SCHEMA.names, row, strict=True)), destination_system)
+        yield _action(destination_system, *row)
 
 
 def file_digest(path: Path) -> str:
@@ -136,34 +136,52 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _action(row: dict[str, Any], destination_system: str) -> Action:
+def _action(
+    destination_system: str,
+    seq: int,
+    identity: str,
+    kind: str,
+    entry_kind: str,
+    source_system: str,
+    source_id: str,
+    source_version_id: str | None,
+    source_path: list[str],
+    destination_path: list[str],
+    size_bytes: int | None,
+    modified_at: int | None,
+    reason: str | None,
+    detail: str | None,
+    renamed: bool,
+    *expected: Any,
+) -> Action:
+    path = read_path(destination_path)
     return Action(
-        seq=row["seq"],
-        action_id=row["action_id"],
-        kind=ActionKind(row["kind"]),
-        entry_kind=EntryKind(row["entry_kind"]),
-        source=Ref(row["source_system"], from_stored(row["source_id"]), _text(row["source_version_id"])),
-        source_path=read_path(row["source_path"]),
-        destination_path=read_path(row["destination_path"]),
-        size_bytes=row["size_bytes"],
-        modified_at=None if row["modified_at"] is None else moment(row["modified_at"]),
-        reason=row["reason"],
-        detail=_text(row["detail"]),
-        renamed=row["renamed"],
-        expected=None if row["expected_id"] is None else _expected(row, destination_system),
+        seq=seq,
+        action_id=identity,
+        kind=ActionKind(kind),
+        entry_kind=EntryKind(entry_kind),
+        source=Ref(source_system, from_stored(source_id), _text(source_version_id)),
+        source_path=read_path(source_path),
+        destination_path=path,
+        size_bytes=size_bytes,
+        modified_at=None if modified_at is None else moment(modified_at),
+        reason=reason,
+        detail=_text(detail),
+        renamed=renamed,
+        expected=None if expected[0] is None else _expected(destination_system, path, *expected),
     )
 
 
-def _expected(row: dict[str, Any], destination_system: str) -> Entry:
-    path = read_path(row["destination_path"])
-    modified_at = row["expected_modified_at"]
+def _expected(
+    system: str, path: PathParts, entry_id: str, kind: str, size_bytes: int | None, modified_at: int | None
+) -> Entry:
     return Entry(
-        ref=Ref(destination_system, from_stored(row["expected_id"])),
+        ref=Ref(system, from_stored(entry_id)),
         parent=None,
         name=path[-1],
         path=path,
-        kind=EntryKind(row["expected_kind"]),
-        size_bytes=row["expected_size_bytes"],
+        kind=EntryKind(kind),
+        size_bytes=size_bytes,
         modified_at=None if modified_at is None else moment(modified_at),
     )
 
