@@ -114,7 +114,8 @@ class Downloads:
             await self._meter.before_download()
             headers["Authorization"] = f"Bearer {await self._authority.token()}"
         try:
-            response = await self._http.send("GET", address.origin.url, address.target, headers)
+            counts = trusted and self._meter.storage_counts
+            response = await self._http.send("GET", address.origin.url, address.target, headers, once=counts)
         except httpx.TransportError as error:
             raise RetryableError(
                 "unreachable", f"{address.origin.host} gave no answer ({type(error).__name__}: {error})."

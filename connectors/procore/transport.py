@@ -1,8 +1,10 @@
 """How requests travel: httpx on the httpx-aiohttp transport, one pool of connections per connector.
 
-Three things are ours. Addresses of links are sent byte for byte as they were given (httpx's `target` extension), as
-their signatures cover them. Bodies arrive in large pieces. Every fault of the network is an httpx.TransportError. No
-cookies are kept, no redirect is followed and nothing of an address but its host can reach a log.
+Four things are ours. Addresses of links are sent byte for byte as they were given (httpx's `target` extension), as
+their signatures cover them. Bodies arrive in large pieces. Every fault of the network is an httpx.TransportError.
+A request that counts as a call is sent once.
+
+No cookies are kept, no redirect is followed, and nothing of an address but its host can reach a log.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -44,6 +46,7 @@ class LinkTransport(AiohttpTransport):
                 data=request.content or None,
                 allow_redirects=False,
                 timeout=self._timeout,
+                middlewares=(_Once(),) if "once" in request.extensions else None,
             )
         return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
@@ -72,24 +75,47 @@ class Http:
         self._transport = LinkTransport(settings)
 
     async def send(
-        self, method: str, origin: str, target: str, headers: Mapping[str, str], content: bytes | None = None
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        *,
+        once: bool = True,
     ) -> httpx.Response:
         """Send to `origin` (scheme://host:port) exactly this `target` (path and query).
 
-        The answer's body is not read; the caller closes it. Raises httpx.TransportError.
+        The answer's body is not read; the caller closes it. Raises httpx.TransportError. `once` False allows a second
+        sending when a kept connection turns out to be closed; where calls are counted, it would be an uncounted one.
         """
         request = httpx.Request(
             method,
             origin,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
             content=content,
-            extensions={"target": target.encode("ascii")},
+            extensions={"target": target.encode("ascii")} | ({"once": True} if once else {}),
         )
         return await self._transport.handle_async_request(request)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
+
+
+class _Once:
+    """Keeps aiohttp from sending a request again by itself, which it does when a kept connection breaks."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        if self._sent:
+            raise aiohttp.ClientConnectionError("the connection broke before an answer came")
+        self._sent = True
+        return await handler(request)
 
 
 class _Body(httpx.AsyncByteStream):

@@ -1,0 +1,26 @@
+"""A process that uses a person's connection: `python -m tests.connectors.procore_process SETTINGS STORE CALLS`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from connectors.procore.connector import ProcoreConnector
+from connectors.settings import ProcoreSettings
+from connectors.tokens import FileTokenStore
+from migration.budget import UnlimitedBudget
+from migration.clock import SystemClock
+
+
+async def use(settings: ProcoreSettings, store: Path, calls: int) -> None:
+    connector = ProcoreConnector(settings, budget=UnlimitedBudget(), tokens=FileTokenStore(store), clock=SystemClock())
+    async with connector:
+        for _ in range(calls):
+            report = await connector.test()
+            if not report.usable:
+                sys.exit(str(report.findings))
+
+
+if __name__ == "__main__":
+    values = json.loads(Path(sys.argv[1]).read_text())
+    asyncio.run(use(ProcoreSettings(**values), Path(sys.argv[2]), int(sys.argv[3])))
