@@ -83,18 +83,20 @@ class PlanWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._file and self._writer
+        done = False
         try:
-            if kind is None:
-                self._write_group(self._rows)
-            self._writer.close()
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._file, self._writer:
+                if kind is None:
+                    self._write_group(self._rows)
+                self._writer.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            done = kind is None
         finally:
-            self._file.close()
-        if kind is None:
-            os.replace(self._staged, self._path)
-        else:
-            self._staged.unlink()
+            if done:
+                os.replace(self._staged, self._path)
+            else:
+                self._staged.unlink()
 
     def add(self, rows: list[PlanRow]) -> None:
         """Take the next rows."""

@@ -1,7 +1,8 @@
 """What is to be done with each entry. Pure: no I/O, no clock; the same facts give the same verdict.
 
 Every transfer type is a strategy (STRATEGIES); a strategy sees one entry, what is at its destination path and what the
-baseline says of that path. Times are microseconds since 1970, None = unknown.
+baseline says of that path. Times are microseconds since 1970, None = unknown; ids are compared, never read, and may be
+in their stored form.
 """
 
 import math

@@ -107,7 +107,7 @@ class _FolderDecider:
         for folder in self.folders[1:]:
             there = in_the_way.get(folder.ordinal)
             if folder.there_id is not None:
-                there = There(False, folder.there_id, None, None)
+                there = There(False, to_stored(folder.there_id), None, None)
             verdict = self._verdict(folder, there)
             folder.flagged = verdict.reason if verdict.kind is ActionKind.FLAG else None
             if verdict.detail is None and folder.changes:
