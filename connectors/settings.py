@@ -1,5 +1,6 @@
 """What a person says to connect a system: one frozen model per kind of connection, saved as an encrypted block."""
 
+import functools
 import ipaddress
 from enum import StrEnum
 from pathlib import Path
@@ -141,6 +142,7 @@ class FilesystemSettings(_Settings):
 ConnectionSettings = Annotated[ProcoreSettings | FilesystemSettings, Field(discriminator="kind")]
 
 
+@functools.lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine."""
     if host == "localhost":

@@ -73,6 +73,8 @@ class Http:
 
     def __init__(self, settings: ProcoreSettings) -> None:
         self._transport = LinkTransport(settings)
+        self._urls: dict[str, httpx.URL] = {}
+        """By origin: there are few, and reading one costs as much as the rest of a request's making."""
 
     async def send(
         self,
@@ -89,9 +91,12 @@ class Http:
         The answer's body is not read; the caller closes it. Raises httpx.TransportError. `once` False allows a second
         sending when a kept connection turns out to be closed; where calls are counted, it would be an uncounted one.
         """
+        url = self._urls.get(origin)
+        if url is None:
+            url = self._urls[origin] = httpx.URL(origin)
         request = httpx.Request(
             method,
-            origin,
+            url,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
             content=content,
             extensions={"target": target.encode("ascii")} | ({"once": True} if once else {}),
