@@ -28,13 +28,22 @@ async def handle(state: State, call: Call) -> Answer:
     if row is None:
         return Answer.text("Not Found", 404)
     if row["kind"] == "file":
-        version = state.version(row["version_id"])
-        return Answer.text("Not Found", 404) if version is None else content(state, call, version)
+        return _file(state, call, row["version_id"])
     if not raw.endswith("/"):
         return Answer(301, b"", [(b"location", f"{state.urls['peer']}{raw}/".encode())])
     children = state.store.all(_CHILDREN + "AND recycle_bin = 0 ORDER BY folded, id", row["id"])
     shown = [child for child in children if "/" not in child["name"] and child["name"].strip(".")]
     return _page([child["name"] + ("/" if child["kind"] == "folder" else "") for child in shown])
+
+
+def _file(state: State, call: Call, version_id: int) -> Answer:
+    """The body without Content-Disposition, which no plain file server sends and rclone takes for another name."""
+    version = state.version(version_id)
+    if version is None:
+        return Answer.text("Not Found", 404)
+    answer = content(state, call, version)
+    answer.headers = [header for header in answer.headers if header[0] != b"content-disposition"]
+    return answer
 
 
 def _found(state: State, names: list[str]) -> sqlite3.Row | None:

@@ -133,7 +133,7 @@ def _upstream(exchanges: list[Exchange]) -> ThreadingHTTPServer:
 
         do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        def log_message(self, *_args: Any) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Recorded)

@@ -205,3 +205,13 @@ def test_old_versions_are_downloadable_and_bodies_have_rates(fresh: Running) -> 
     fresh.settings(bytes_per_second=20_000_000.0)
     assert hashlib.sha256(httpx.get(location).content).hexdigest() == true["sha256"]
     fresh.settings(bytes_per_second=0.0)
+
+
+def test_the_end_of_a_file_beyond_4_gib_is_served_at_once(procore_simulator: ProcoreSimulators) -> None:
+    served = procore_simulator(60, max_file_bytes=0, projects=1)
+    huge = next(row for row in served.truth(hashes=False) if (row["size_bytes"] or 0) > 4 * 1024**3)
+    address = f"{served.facts['peer_url']}/{served.project['id']}/{'/'.join(huge['path'])}"
+    answer = httpx.get(address, headers={"Range": "bytes=4294971000-"})
+    assert answer.status_code == 206
+    assert answer.headers["content-range"] == f"bytes 4294971000-{huge['size_bytes'] - 1}/{huge['size_bytes']}"
+    assert len(answer.content) == huge["size_bytes"] - 4_294_971_000
