@@ -30,6 +30,7 @@ from migration.ledger_tables import (
     OUTCOMES_SCHEMA,
     STAGED,
     Staged,
+    achieved_query,
     latest_outcomes,
     latest_queries,
     outcome_row,
@@ -127,6 +128,11 @@ class Ledger:
         rows = await self._read(sa.select(latest.c.word, sa.func.count().label("actions")).group_by(latest.c.word))
         return {OutcomeWord(row.word): row.actions for row in rows}
 
+    async def achieved(self, run_id: str) -> tuple[int, int]:
+        """Files with a final outcome in the run, and the bytes copied for them."""
+        row = (await self._read(achieved_query(run_id)))[0]
+        return row.files, row.bytes
+
     async def export(self, run_id: str, path: Path) -> int:
         """Write the latest outcomes of the run as Parquet (OUTCOMES_SCHEMA, ordered by action id), replacing `path`
         when complete; how many there are."""
@@ -205,6 +211,8 @@ class Ledger:
             return [told for write in group for told in self._commit(engine, [write])]
         except SiteHaulError as error:
             return [error] * len(group)
+        except Exception as error:  # noqa: BLE001 - a bug; told to every caller, who would wait for ever otherwise
+            return [ContractViolation("ledger-bug", f"An outcome cannot be recorded: {error}")] * len(group)
         return [None] * len(group)
 
 
@@ -218,9 +226,8 @@ class _Told:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, IntegrityError):
-            raise ContractViolation(
-                "second-terminal-outcome", f"An action would get a second final outcome in one run: {error.orig}"
-            ) from error
+            code = "second-terminal-outcome" if "UNIQUE" in str(error.orig) else "incomplete-outcome"
+            raise ContractViolation(code, f"An outcome is refused by the ledger: {error.orig}") from error
         if isinstance(error, DBAPIError):
             raise _fatal(self._path, str(error.orig)) from error
 

@@ -14,7 +14,8 @@ from migration.entries import PathParts
 from migration.stored_text import readable, to_stored
 
 FORMAT_VERSION = 1
-_TERMINAL = ", ".join(f"'{word.value}'" for word in OutcomeWord if word.terminal)
+_TERMINAL_WORDS = tuple(word.value for word in OutcomeWord if word.terminal)
+_TERMINAL = ", ".join(f"'{word}'" for word in _TERMINAL_WORDS)
 _TIME = pa.timestamp("us", tz="UTC")
 
 _FIELDS: list["pa.Field[Any]"] = [
@@ -116,6 +117,15 @@ def latest_outcomes(run_id: str) -> sa.Select[Any]:
     return sa.select(*columns).where(OUTCOMES.c.id.in_(newest.group_by(OUTCOMES.c.action_id)))
 
 
+def achieved_query(run_id: str) -> sa.Select[Any]:
+    """What is asked to learn how many files have a final outcome, and their bytes. A folder that was made is the only
+    thing done without a hash."""
+    made_folder = sa.and_(OUTCOMES.c.word.in_(("succeeded", "revised")), OUTCOMES.c.sha256.is_(None))
+    return sa.select(
+        sa.func.count().label("files"), sa.func.coalesce(sa.func.sum(OUTCOMES.c.bytes_copied), 0).label("bytes")
+    ).where(OUTCOMES.c.run_id == run_id, OUTCOMES.c.word.in_(_TERMINAL_WORDS), sa.not_(made_folder))
+
+
 def latest_queries(run_id: str, action_ids: Collection[str] | None) -> Iterator[sa.Select[Any]]:
     """What is asked to learn action_id, word, attempt, reason and bytes_copied of the latest outcomes."""
     for part in _parts(action_ids):
@@ -179,7 +189,7 @@ def outcome_row(run_id: str, outcome: Outcome) -> dict[str, Any]:
         "message": readable(outcome.message) if outcome.message else None,
         "bytes_copied": outcome.bytes_copied,
         "sha256": outcome.sha256,
-        "destination_id": outcome.destination.id if outcome.destination else None,
+        "destination_id": to_stored(outcome.destination.id) if outcome.destination else None,
         "destination_name": to_stored(outcome.destination_name) if outcome.destination_name else None,
         "destination_modified_at": outcome.destination_modified_at,
         "verification": outcome.verification.value if outcome.verification else None,

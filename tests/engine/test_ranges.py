@@ -7,7 +7,7 @@ from migration.errors import FatalError, ItemError
 from migration.ranges import PIECE_BYTES
 from tests.engine.support import Bench, Body, ScriptedSource, a_job, cut, pattern
 
-SIZE = 5 * PIECE_BYTES + 12_345
+SIZE = 9 * PIECE_BYTES + 12_345
 CONTENT = pattern(SIZE)
 NAME = "large.zip"
 
@@ -25,7 +25,7 @@ async def test_a_large_file_is_read_by_pieces_over_several_connections(tmp_path:
         assert (await ledger.staged(run.run_id))[work.action.action_id].sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert bench.found() == {NAME: CONTENT}
     assert sorted(source.opened) == [
-        (NAME, piece * PIECE_BYTES, min(PIECE_BYTES, SIZE - piece * PIECE_BYTES)) for piece in range(6)
+        (NAME, piece * PIECE_BYTES, min(PIECE_BYTES, SIZE - piece * PIECE_BYTES)) for piece in range(10)
     ]
     assert source.most_in_flight == 3
     assert bench.told[-1].bytes_done == SIZE
@@ -75,7 +75,7 @@ async def test_a_fatal_error_of_one_piece_ends_the_run_and_leaves_nothing(tmp_pa
 
 async def test_content_in_memory_stays_within_the_limit(tmp_path: Path) -> None:
     names = ["one.zip", "two.zip", "three.zip"]
-    content = CONTENT[: 4 * PIECE_BYTES]
+    content = CONTENT[: 9 * PIECE_BYTES]
     source = ScriptedSource(dict.fromkeys(names, content))
     job = a_job(performance={"range_connections": 4, "bytes_in_memory_max": 2 * PIECE_BYTES})
     bench = Bench(tmp_path, source, job)

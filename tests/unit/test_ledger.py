@@ -201,6 +201,27 @@ async def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> Non
     assert told.value.code == "ledger-not-writable"
 
 
+async def test_what_cannot_be_recorded_is_told_and_holds_nobody_up(tmp_path: Path) -> None:
+    async with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        answers = await asyncio.gather(
+            ledger.record(RUN, [outcome("a", started_at=None)]),
+            ledger.record(RUN, [outcome("b", bytes_copied=2**70)]),
+            ledger.record(RUN, [outcome("c", started_at="noon")]),
+            return_exceptions=True,
+        )
+        assert {type(answer) for answer in answers} == {ContractViolation}
+        await ledger.record(RUN, [outcome("d", destination=Ref("filesystem", "not-utf8-\udcff"))])
+        assert list(await ledger.latest(RUN)) == ["d"]
+
+
+async def test_what_was_achieved_counts_files_and_their_bytes(tmp_path: Path) -> None:
+    async with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
+        assert await ledger.achieved(RUN) == (0, 0)
+        await ledger.record(RUN, [outcome("a", sha256="ab" * 32, bytes_copied=7), outcome("a folder")])
+        await ledger.record(RUN, [outcome("b", OutcomeWord.RETRYING), outcome("c", OutcomeWord.FLAGGED)])
+        assert await ledger.achieved(RUN) == (2, 7)
+
+
 async def test_a_closed_ledger_refuses(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite")
     with pytest.raises(ContractViolation):
