@@ -60,7 +60,8 @@ class Transfer:
         progress: ProgressListener,
         at: AtPoint = lambda _point, _action_id: None,
     ) -> None:
-        """`progress` is told totals of the run (files done, bytes done); `at(point, action_id)` is called at every
+        """`progress` is told totals of this process (files done, bytes done; `Ledger.achieved` knows those of earlier
+        ones); `at(point, action_id)` is called at every
         named point of the copy protocol (CopyPoint; tests kill the process there)."""
         self._destination = destination
         self._ledger = ledger
@@ -97,7 +98,6 @@ class Transfer:
             if self._run.after_crash and isinstance(self._destination, StagedSweep):
                 await self._destination.sweep_staged(self._root)
                 self._run.swept()
-            self._meter.start(*await self._ledger.achieved(self._run.run_id))
             await stack.enter_async_context(self._finisher)
             self._stack = stack.pop_all()
         return self
@@ -199,10 +199,6 @@ class _Meter:
         self._files_done = 0
         self._bytes_done = 0
         self._told_at = clock.monotonic()
-
-    def start(self, files_done: int, bytes_done: int) -> None:
-        """What earlier processes of this run have done."""
-        self._files_done, self._bytes_done = files_done, bytes_done
 
     def moved(self, size_bytes: int) -> None:
         self._bytes_done += size_bytes
