@@ -168,12 +168,12 @@ class PrefectCallBudget:
             await self._make_room_for_others(reading.remaining, seconds)
 
     async def refused(self, *, retry_after_seconds: float | None, reading: RateLimitReading | None) -> None:
-        window = Window.SPIKE if reading is None else self._window_of(reading)
         known = [] if retry_after_seconds is None else [retry_after_seconds]
-        if reading is not None and reading.remaining <= 0:
+        used_up = reading is not None and reading.remaining <= 0
+        if reading is not None and used_up:
             known.append(self._seconds_to_reset(reading))
         seconds = max(known, default=self._windows.spike_seconds) + 1.0
-        if window is Window.HOURLY:
+        if reading is not None and used_up and self._window_of(reading) is Window.HOURLY:
             self._reset_at = self._clock.monotonic() + seconds
             await self._make_room_for_others(0, seconds, at_once=True)
         await self._pause.begin(seconds)

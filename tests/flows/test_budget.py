@@ -2,6 +2,7 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,8 +91,9 @@ async def budget_of(
         yield budget
 
 
-def reading(limit: int, remaining: int, reset_seconds: float = 1800.0) -> RateLimitReading:
-    now = datetime.now(UTC)
+def reading(limit: int, remaining: int, reset_seconds: float = 1800.0, ahead_seconds: float = 0.0) -> RateLimitReading:
+    """As a system says it whose clock is ahead of ours."""
+    now = datetime.now(UTC) + timedelta(seconds=ahead_seconds)
     return RateLimitReading(limit, remaining, now + timedelta(seconds=reset_seconds), now)
 
 
@@ -167,17 +169,26 @@ async def test_the_calls_of_another_application_are_left_to_it(prefect_server: S
         assert await budget.left() == 30
 
 
-async def test_a_refusal_for_the_hour_stops_every_process(prefect_server: Server) -> None:
+@pytest.mark.parametrize("ahead_seconds", [0.0, 3600.0, -3600.0])
+async def test_a_refusal_for_the_hour_stops_every_process(prefect_server: Server, ahead_seconds: float) -> None:
     client = new_client()
+    said = reading(limit=200, remaining=0, reset_seconds=900, ahead_seconds=ahead_seconds)
     async with budget_of(client) as budget, budget_of(client) as other:
         await budget.take()
         with pytest.raises(BudgetExhausted) as refused:
-            await budget.refused(retry_after_seconds=None, reading=reading(limit=200, remaining=0, reset_seconds=900))
+            await budget.refused(retry_after_seconds=None, reading=said)
         with pytest.raises(BudgetExhausted):
             await other.take()
         assert await other.left() == 0
     assert refused.value.resume_at is not None
     assert timedelta(minutes=14) < refused.value.resume_at - datetime.now(UTC) < timedelta(minutes=16)
+
+
+async def test_an_overloaded_server_costs_no_calls(prefect_server: Server) -> None:
+    async with budget_of(new_client()) as budget:
+        await budget.take()
+        await budget.refused(retry_after_seconds=0.0, reading=reading(limit=200, remaining=150))
+        assert await budget.left() == 199
 
 
 async def test_a_short_refusal_is_waited_for_by_every_process(prefect_server: Server) -> None:
@@ -244,8 +255,8 @@ async def test_what_the_budget_command_shows(prefect_server: Server) -> None:
 def test_a_server_that_forgets_leases_is_detected_and_the_hour_is_rationed(
     new_home: NewHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own = ensure_server(new_home())
-    port = int(own.ui_url.rsplit(":", 1)[1]) + 1
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     folder = new_home() / "server"
     (folder / "ui").mkdir(parents=True)
     memory = server_variables(os.environ, folder, port) | {
@@ -260,7 +271,7 @@ def test_a_server_that_forgets_leases_is_detected_and_the_hour_is_rationed(
         assert process.running(), process.last_words()
         time.sleep(0.2)
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
-    monkeypatch.delenv("SITEHAUL_OWN_SERVER")
+    monkeypatch.delenv("SITEHAUL_OWN_SERVER", raising=False)
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
