@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from itertools import compress
 from operator import is_
 from pathlib import Path
@@ -28,26 +29,29 @@ _REPEATED_COLUMNS = [
 ]
 
 
-class PlanRow(NamedTuple):
-    """One row of plan.parquet without its seq; text as it is stored, times in microseconds since 1970."""
+class PlanColumns(NamedTuple):
+    """Some rows of plan.parquet, column by column, without their seq; text as stored, times in microseconds since 1970.
 
-    action_id: str
-    kind: ActionKind
-    entry_kind: EntryKind
-    source_system: str
-    source_id: str
-    source_version_id: str | None
-    source_path: PathParts
-    destination_path: PathParts
-    size_bytes: int | None
-    modified_at: int | None
-    reason: str | None
-    detail: str | None
-    renamed: bool
-    expected_id: str | None
-    expected_kind: EntryKind | None
-    expected_size_bytes: int | None
-    expected_modified_at: int | None
+    A destination path that is the source path is the same object, which makes writing faster.
+    """
+
+    action_id: Sequence[str]
+    kind: Sequence[ActionKind]
+    entry_kind: Sequence[EntryKind]
+    source_system: Sequence[str]
+    source_id: Sequence[str]
+    source_version_id: Sequence[str | None]
+    source_path: Sequence[PathParts]
+    destination_path: Sequence[PathParts]
+    size_bytes: Sequence[int | None]
+    modified_at: Sequence[int | None]
+    reason: Sequence[str | None]
+    detail: Sequence[str | None]
+    renamed: Sequence[bool]
+    expected_id: Sequence[str | None]
+    expected_kind: Sequence[EntryKind | None]
+    expected_size_bytes: Sequence[int | None]
+    expected_modified_at: Sequence[int | None]
 
 
 class PlanWriter:
@@ -56,7 +60,7 @@ class PlanWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._rows: list[PlanRow] = []
+        self._waiting: list[list[Any]] = [[] for _ in PlanColumns._fields]
         self._seq = 0
         self._file: IO[bytes] | None = None
         self._writer: pq.ParquetWriter | None = None
@@ -87,7 +91,7 @@ class PlanWriter:
         try:
             with self._file, self._writer:
                 if kind is None:
-                    self._write_group(self._rows)
+                    self._write_group(self._waiting)
                 self._writer.close()
                 self._file.flush()
                 os.fsync(self._file.fileno())
@@ -98,28 +102,29 @@ class PlanWriter:
             else:
                 self._staged.unlink()
 
-    def add(self, rows: list[PlanRow]) -> None:
+    def add(self, rows: PlanColumns) -> None:
         """Take the next rows."""
-        self._rows.extend(rows)
-        while len(self._rows) >= ROWS_IN_GROUP:
-            group, self._rows = self._rows[:ROWS_IN_GROUP], self._rows[ROWS_IN_GROUP:]
-            self._write_group(group)
+        for waiting, new in zip(self._waiting, rows, strict=True):
+            waiting.extend(new)
+        while len(self._waiting[0]) >= ROWS_IN_GROUP:
+            self._write_group([column[:ROWS_IN_GROUP] for column in self._waiting])
+            self._waiting = [column[ROWS_IN_GROUP:] for column in self._waiting]
 
-    def _write_group(self, rows: list[PlanRow]) -> None:
-        if not rows:
+    def _write_group(self, group: list[list[Any]]) -> None:
+        columns = PlanColumns._make(group)
+        count = len(columns.kind)
+        if count == 0:
             return
-        columns: Any = PlanRow._make(zip(*rows, strict=True))
         self._total(columns)
-        seq = pa.array(range(self._seq, self._seq + len(rows)), pa.int64())
-        self._seq += len(rows)
-        arrays: list[pa.Array[Any]] = [seq]
-        for name, column in zip(PlanRow._fields, columns, strict=True):
+        arrays: list[pa.Array[Any]] = [pa.array(range(self._seq, self._seq + count), pa.int64())]
+        self._seq += count
+        for name, column in zip(PlanColumns._fields, group, strict=True):
             same_as_source = name == "destination_path" and all(map(is_, column, columns.source_path))
             arrays.append(arrays[-1] if same_as_source else _array(column, PLAN_SCHEMA.field(name).type))
         assert self._writer
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=PLAN_SCHEMA), row_group_size=ROWS_IN_GROUP)
 
-    def _total(self, columns: Any) -> None:
+    def _total(self, columns: PlanColumns) -> None:
         self.counts.update(zip(columns.kind, columns.entry_kind, columns.reason, strict=True))
         is_copy = [kind is ActionKind.COPY for kind in columns.kind]
         sizes = list(compress(columns.size_bytes, is_copy))
@@ -129,7 +134,7 @@ class PlanWriter:
         self.renamed += sum(compress(columns.renamed, is_copy))
 
 
-def _array(column: tuple[object, ...], kind: pa.DataType) -> "pa.Array[Any]":
+def _array(column: list[Any], kind: pa.DataType) -> "pa.Array[Any]":
     if pa.types.is_timestamp(kind):
         return pa.array(column, type=pa.int64()).cast(kind)
     return pa.array(column, type=kind)

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +31,7 @@ from migration.plan_queries import (
     define_tables,
     folder_rows,
 )
-from migration.plan_writer import PlanRow
+from migration.plan_writer import PlanColumns
 from migration.planner import (
     DELETED_AT_SOURCE,
     EMPTY_FOLDER,
@@ -65,7 +64,7 @@ class Inputs:
     """The destination's."""
 
 
-def decide(run: RunPaths, inputs: Inputs) -> Iterator[list[PlanRow]]:
+def decide(run: RunPaths, inputs: Inputs) -> Iterator[PlanColumns]:
     """The rows of the plan, some at a time, in the order of work: folders, parents first, then files by folder.
 
     Temporary files are in the run's folder and go with the last row. Raises PlanError `orphan-entry` or
@@ -88,7 +87,7 @@ def decide(run: RunPaths, inputs: Inputs) -> Iterator[list[PlanRow]]:
         define_tables(database, inputs.source, inputs.destination, inputs.baseline, folders, matched)
         system = inputs.source.header.system
         answers = Answers(database, Path(folder))
-        yield list(_FolderDecider(answers, folders, namer, strategy, selection, system).rows(rules.empty_containers))
+        yield from _FolderDecider(answers, folders, namer, strategy, selection, system).rows(rules.empty_containers)
         yield from _FileDecider(answers, folders, namer, strategy, selection, system).rows()
 
 
@@ -101,7 +100,7 @@ class _FolderDecider:
     selection: Selection | None
     system: str
 
-    def rows(self, empty: EmptyContainers) -> Iterator[PlanRow]:
+    def rows(self, empty: EmptyContainers) -> Iterator[PlanColumns]:
         self._note_what_takes_part(empty)
         in_the_way = self._files_in_the_way()
         for folder in self.folders[1:]:
@@ -112,7 +111,7 @@ class _FolderDecider:
             folder.flagged = verdict.reason if verdict.kind is ActionKind.FLAG else None
             if verdict.detail is None and folder.changes:
                 verdict = verdict._replace(detail=", ".join(folder.changes))
-            yield PlanRow(
+            row = (
                 action_id_of(self.system, folder.id, None, folder.destination_path),
                 verdict.kind,
                 EntryKind.FOLDER,
@@ -128,6 +127,7 @@ class _FolderDecider:
                 folder.renamed,
                 *_expected(there),
             )
+            yield PlanColumns._make((value,) for value in row)
 
     def _verdict(self, folder: Folder, there: There | None) -> Verdict:
         if folder.deleted:
@@ -206,7 +206,7 @@ class _FileDecider:
     selection: Selection | None
     system: str
 
-    def rows(self) -> Iterator[list[PlanRow]]:
+    def rows(self) -> Iterator[PlanColumns]:
         there = self.answers.to(THERE)
         before = self.answers.to(BEFORE)
         for ordinal, columns in self.answers.to(FILES):
@@ -229,7 +229,7 @@ class _FileDecider:
         }
         return _Known(by_key, by_name, dict(zip(keys, map(Before, *facts), strict=True)), kept_names)
 
-    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> list[PlanRow]:
+    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> PlanColumns:
         ids, versions, stored_names, sizes, modified, created, deleted = columns
         names = list(map(from_stored, stored_names))
         _check_unique(ids, names)
@@ -241,7 +241,6 @@ class _FileDecider:
             skip or self._verdict(folder, file, new, there, known)
             for skip, file, new, there in zip(left_out, files, mapped, all_there, strict=True)
         ]
-        expected = list(map(_expected, all_there))
         stored_source, stored_destination = stored_path(folder.source_path), stored_path(folder.destination_path)
         source_paths = [(*stored_source, name) for name in stored_names]
         renamed = [folder.renamed or new.name != name for new, name in zip(mapped, names, strict=True)]
@@ -249,11 +248,11 @@ class _FileDecider:
             (*stored_destination, to_stored(new.name)) if changed else path
             for new, changed, path in zip(mapped, renamed, source_paths, strict=True)
         ]
-        rows = zip(
+        return PlanColumns(
             self._action_ids(folder, ids, versions, mapped),
             [verdict.kind for verdict in verdicts],
-            repeat(EntryKind.FILE),
-            repeat(self.system),
+            [EntryKind.FILE] * len(ids),
+            [self.system] * len(ids),
             ids,
             versions,
             source_paths,
@@ -263,10 +262,8 @@ class _FileDecider:
             [verdict.reason for verdict in verdicts],
             [verdict.detail or ", ".join(new.changes) or None for verdict, new in zip(verdicts, mapped, strict=True)],
             renamed,
-            *zip(*expected, strict=True),
-            strict=False,
+            *zip(*map(_expected, all_there), strict=True),
         )
-        return list(map(PlanRow._make, rows))
 
     def _action_ids(
         self, folder: Folder, ids: list[str], versions: list[str | None], mapped: list[MappedName]
