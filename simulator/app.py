@@ -54,8 +54,9 @@ class Application:
 
     async def _answered(self, host: str, call: Call, fault: Fault | None) -> tuple[Answer | None, faulty.Cut | None]:
         """The answer and how its sending goes wrong; no answer: the connection is to be cut."""
-        if fault is None and host == "api" and self._state.observer is not None:
-            return await _observed(self._state, call, self._state.observer), None
+        observer = self._state.observer
+        if fault is None and host == "api" and observer is not None:
+            return await _observed(self._state, call, observer), None
         if fault is None:
             return await _HANDLERS[host](self._state, call), None
         if fault.name in faulty.UNDONE:
@@ -112,6 +113,8 @@ async def _observed(state: State, call: Call, observer: Observer) -> Answer:
     call.receive, receive = again, call.receive
     answer = await api.handle(state, call)
     call.receive = receive
+    if answer.status >= 400 and state.settings.error_shape != "documented":
+        return answer
     query = call.scope["query_string"].decode("latin-1")
     address = call.scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
     observer(call.method, address, call.headers, body, answer)

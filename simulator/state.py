@@ -17,7 +17,10 @@ from simulator.web import Answer
 HOSTS = ("login", "api", "storage", "blob", "control", "peer")
 _VERSIONS_MAX = 100_000
 Observer = Callable[[str, str, Mapping[str, str], bytes, Answer], None]
-"""Told of an exchange with the API host that no fault touched: method, address, headers, request body, answer."""
+"""Told of each exchange with the API host: method, address, headers, request body, answer.
+
+Not of those that a scripted fault touched, nor of errors in a shape that the switch `error_shape` forced.
+"""
 
 
 @dataclass(frozen=True, slots=True)
