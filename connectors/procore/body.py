@@ -5,8 +5,10 @@ the answer states it, and while it is read.
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
@@ -88,16 +90,17 @@ async def pieces(wanted: Wanted, response: httpx.Response) -> AsyncIterator[byte
     gathered: list[bytes] = []
     gathered_bytes = 0
     try:
-        async for piece in response.aiter_raw():
-            part = cut.part_of(piece)
-            if part:
-                gathered.append(part)
-                gathered_bytes += len(part)
-            if cut.ended:
-                break
-            if gathered_bytes >= CHUNK_BYTES:
-                yield _joined(gathered)
-                gathered, gathered_bytes = [], 0
+        async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as arriving:
+            async for piece in arriving:
+                part = cut.part_of(piece)
+                if part:
+                    gathered.append(part)
+                    gathered_bytes += len(part)
+                if cut.ended:
+                    break
+                if gathered_bytes >= CHUNK_BYTES:
+                    yield _joined(gathered)
+                    gathered, gathered_bytes = [], 0
     except httpx.TransportError as error:
         cut.failure = RetryableError("connection-lost", f"The connection broke while a file was read ({error}).")
     if gathered:

@@ -8,7 +8,7 @@ here except a dead link, once, by reading the file's record: the engine's patien
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 
@@ -27,6 +27,7 @@ HOPS_MAX = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 DEAD_LINK = frozenset({401, 403, 404, 410})
 REMEMBERED_MAX = 4096
+SHORT_BYTES = 64 * 1024
 _LOCKS = 16
 
 
@@ -96,11 +97,11 @@ class Downloads:
             response = await self._send(address, wanted)
             status = response.status_code
             if status in REDIRECTS and "location" in response.headers:
+                await _let_go(response)
                 address = address.redirected(response.headers["location"])
-                await response.aclose()
                 continue
             if status in DEAD_LINK:
-                await response.aclose()
+                await _let_go(response)
                 raise _LinkRefused(status, address.origin)
             if status == 429 or status >= 500:
                 await self._raise_unavailable(address, response)
@@ -190,6 +191,15 @@ class Downloads:
                 "not sent there.",
                 fix=f"If that host is Procore's, add it to the connection: --token-host {origin.url.split('//')[1]}.",
             )
+
+
+async def _let_go(response: httpx.Response) -> None:
+    """Close an answer; a short body is read first, so that the connection can be used again."""
+    stated = response.headers.get("content-length", "")
+    if stated.isascii() and stated.isdigit() and int(stated) <= SHORT_BYTES:
+        with suppress(httpx.TransportError):
+            await response.aread()
+    await response.aclose()
 
 
 def _remember(memory: OrderedDict[Ref, str], ref: Ref, text: str) -> None:

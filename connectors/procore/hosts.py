@@ -75,8 +75,9 @@ class TrustedHosts:
         self.api = Address.parsed(settings.api_base).origin
         origins = {self.api}
         for name in settings.storage_hosts:
-            origins.add(Address.parsed(f"https://{name}").origin)
-            if is_loopback(name.rpartition(":")[0] or name):
+            origin = Address.parsed(f"https://{name}").origin
+            origins.add(origin)
+            if is_loopback(origin.host.strip("[]")):
                 origins.add(Address.parsed(f"http://{name}").origin)
         self._origins = frozenset(origins)
 

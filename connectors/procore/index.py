@@ -90,7 +90,7 @@ class Index:
         # A page that is too short counts as whole: the drift is noticed, and asking for it for ever would not mend it.
         whole = position.size if total is None else min(position.size, total - start)
         offset = start + max(len(records), whole)
-        finished = offset >= total if total is not None else len(records) < position.size
+        finished = total is not None and offset >= total  # without a total only an empty page is the end
         newest = max((record.get("created_at") or "" for record in records), default="")
         after = replace(position, offset=offset, total=total, newest=max(newest, position.newest))
         return Slice(fresh, after, finished or not records, drift)

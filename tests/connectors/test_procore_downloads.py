@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connectors.procore.connector import ProcoreConnector
+from connectors.tokens import MemoryTokenStore
 from migration.budget import UnlimitedBudget
 from migration.entries import Entry
 from migration.errors import ItemError, RetryableError, SiteHaulError
@@ -237,6 +238,20 @@ async def test_an_unsafe_redirect_is_not_followed(served: Running, connector: Pr
     with pytest.raises(ItemError) as caught:
         await read(connector, entry)
     assert caught.value.code == "link-unsafe"
+
+
+async def test_no_log_shows_a_link_a_token_or_a_secret(served: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    store = MemoryTokenStore()
+    async with connected(served, tokens=store) as connector:
+        entry = await entry_at(connector, served, PATH)
+        served.faults([{"host": "storage", "fault": "expired", "count": 1}, {"fault": "503", "count": 1}])
+        await read(connector, entry)
+    tokens = await store.load()
+    assert tokens is not None
+    assert "Trying again" in caplog.text
+    for secret in (tokens.access_token, str(served.facts["client_secret"]), "sig=", "X-Amz"):
+        assert secret not in caplog.text
 
 
 async def test_a_token_that_expired_while_downloading_is_renewed(served: Running, connector: ProcoreConnector) -> None:
