@@ -83,19 +83,19 @@ class StagedFile:
                 view, offset = view[written:], offset + written
 
     def finish(self, modified_at: datetime | None) -> None:
-        """Set the time and close, which is when some shares first say that something could not be stored."""
-        fd, self._fd = self._fd, None
+        """Set the time and hand everything over to the file system; some say only then what they cannot store."""
+        fd = self._fd
         assert fd is not None
         with self._root.translate.errors("write", self._path):
-            try:
-                if modified_at is not None:
-                    at = nanoseconds(modified_at)
-                    os.utime(fd, ns=(at, at))
-                if self._durable:
-                    with self._root.translate.durability(self._path):
-                        os.fsync(fd)
-            finally:
-                os.close(fd)
+            if modified_at is not None:
+                at = nanoseconds(modified_at)
+                os.utime(fd, ns=(at, at))
+            if self._durable:
+                with self._root.translate.durability(self._path):
+                    os.fsync(fd)
+            # Network shares report lost writes when a descriptor is closed, any of them. The file itself stays open
+            # until it is published, so that no other file can come to have its inode number meanwhile.
+            os.close(os.dup(fd))
 
     def publish(self, precondition: Precondition) -> Stored:
         """Make the file visible as its path. PreconditionFailed `destination-changed` when the destination is not as

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,25 @@ from tests.contract.steps import content_of, put, walked
 
 MIB = 1024 * 1024
 SIZES = [20_000, 3 * MIB]
+INTRUDER = """
+import os, sys
+path, made, lost = sys.argv[1], 0, 0
+print("ready", flush=True)
+while not os.path.exists(path + ".stop"):
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        continue
+    made += 1
+    mine = os.fstat(fd)
+    if all(os.path.samestat(mine, os.stat(path)) for _ in range(20)):
+        os.unlink(path)
+    else:
+        lost += 1
+    os.close(fd)
+print(made, lost)
+"""
+"""Makes the file again and again and looks whether anybody overwrites it."""
 
 
 @pytest.fixture
@@ -111,6 +132,22 @@ async def test_a_folder_moved_out_of_the_root_takes_no_file_with_it(root: Path, 
     assert files_below(root) == {"folder/file"}
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_somebody_else_s_file_under_the_staged_name_is_not_published(root: Path, size: int) -> None:
+    staged = root / ".sitehaul-key-1.part"
+
+    async def swap() -> None:
+        staged.unlink()
+        staged.write_bytes(b"theirs")
+
+    async with connector_at(root) as connector:
+        with pytest.raises(RetryableError) as caught:
+            await put(connector, ("file",), content_of(size), before_publish=swap)
+    assert caught.value.code == "staged-file-lost"
+    assert staged.read_bytes() == b"theirs"
+    assert files_below(root) == {staged.name}
+
+
 async def test_a_link_that_takes_the_file_s_name_is_not_written_through(root: Path, outside: Path) -> None:
     async def link() -> None:
         (root / "file").symlink_to(outside / "secret")
@@ -168,6 +205,30 @@ async def test_folders_that_flicker_into_links_all_the_time_never_lead_outside(r
     assert set(results[300:]) <= {None, *(one for one in results if isinstance(one, ItemError))}
     assert files_below(outside) == {"secret"}
     assert not [name for name in files_below(root) if ".sitehaul-" in name]
+
+
+async def test_a_file_that_appears_in_the_last_microsecond_is_not_overwritten(root: Path) -> None:
+    path = root / "file"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INTRUDER, str(path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    published = 0
+    try:
+        async with connector_at(root) as connector:
+            for number in range(600):
+                with suppress(PreconditionFailed):
+                    await put(connector, ("file",), b"mine", staging_key=f"key-{number}")
+                    published += 1
+                    os.unlink(path)
+    finally:
+        (root / "file.stop").mkdir()
+        output, _ = await process.communicate()
+    made, lost = map(int, output.split())
+    assert lost == 0
+    assert made > 0
+    assert published > 0
 
 
 async def test_a_pipe_in_a_file_s_place_is_refused_and_not_waited_for(root: Path) -> None:

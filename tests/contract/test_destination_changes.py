@@ -79,31 +79,51 @@ async def test_a_file_that_vanished_is_not_written_again(destination: Destinatio
     assert await place.everything() == set()
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_of_two_writers_one_wins_whole(destination: Destination, place: Place, size: int) -> None:
+@pytest.mark.parametrize(("size", "rounds"), [(20_000, 40), (3 * MIB, 2)])
+async def test_of_several_writers_one_wins_whole(
+    destination: Destination, place: Place, size: int, rounds: int
+) -> None:
     await destination.make_folder(FILE[:1])
-    barrier = asyncio.Event()
-    waiting = 0
+    for _ in range(rounds):
+        together = asyncio.Barrier(8)
 
-    async def together() -> None:
-        nonlocal waiting
-        waiting += 1
-        if waiting == 8:
-            barrier.set()
-        await barrier.wait()
+        async def one(number: int, together: asyncio.Barrier = together) -> Stored:
+            async def meet() -> None:
+                await together.wait()
 
-    results = await asyncio.gather(
-        *(
-            put(destination, FILE, content_of(size, n), staging_key=f"key-{n}", before_publish=together)
-            for n in range(8)
-        ),
-        return_exceptions=True,
-    )
-    winners = [number for number, result in enumerate(results) if isinstance(result, Stored)]
-    assert len(winners) == 1
-    assert all(isinstance(result, Stored | PreconditionFailed) for result in results)
-    assert await place.content(FILE) == content_of(size, winners[0])
-    assert await place.everything() == {FILE}
+            content = content_of(size, number)
+            return await put(destination, FILE, content, staging_key=f"key-{number}", before_publish=meet)
+
+        results = await asyncio.gather(*(one(number) for number in range(8)), return_exceptions=True)
+        winners = [number for number, result in enumerate(results) if isinstance(result, Stored)]
+        assert len(winners) == 1
+        assert all(isinstance(result, Stored | PreconditionFailed) for result in results)
+        assert await place.content(FILE) == content_of(size, winners[0])
+        assert await place.everything() == {FILE}
+        await place.remove(FILE)
+
+
+async def test_many_cancelled_at_once_and_again_leave_nothing(destination: Destination, place: Place) -> None:
+    reached = asyncio.Barrier(61)
+
+    async def wait() -> None:
+        await reached.wait()
+        await asyncio.Event().wait()
+
+    tasks = [
+        asyncio.create_task(
+            put(destination, (f"{number}",), content_of(20_000), staging_key=f"key-{number}", before_publish=wait)
+        )
+        for number in range(60)
+    ]
+    await reached.wait()
+    for _ in range(4):
+        for task in tasks:
+            task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+    assert await place.everything() == set()
 
 
 async def test_cancelled_while_waiting_for_bytes_nothing_is_left(destination: Destination, place: Place) -> None:

@@ -126,12 +126,16 @@ async def test_filling_that_fails_leaves_nothing_and_no_piece_writes_elsewhere(
     left: list[asyncio.Task[None]] = []
 
     async def fill(write_at: WriteAt) -> None:
-        left.extend(asyncio.ensure_future(write_at(n * MIB, content_of(MIB))) for n in range(8))
+        left.extend(
+            asyncio.ensure_future(write_at(n * MIB, content)) for n, content in ((0, large), (48, content_of(5)))
+        )
         await asyncio.sleep(0)
         raise lost
 
+    large = content_of(48 * MIB)
+
     with pytest.raises(RetryableError) as caught:
-        await put_ranges(ranges, fill, 8 * MIB)
+        await put_ranges(ranges, fill, 49 * MIB)
     assert caught.value is lost
     assert all(task.done() for task in left)
     assert await place.everything() == set()
