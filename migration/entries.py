@@ -24,7 +24,7 @@ class EntryKind(StrEnum):
 class Ref:
     """The identity of an entry in one system. Opaque: never parsed, never derived from a path by the engine.
 
-    `version_id` is None for folders and for systems without versions.
+    `version_id` is None for folders and for systems that have nothing to tell versions apart by.
     """
 
     system: str

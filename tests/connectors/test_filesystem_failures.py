@@ -28,6 +28,8 @@ def open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="sitehaul-test-"))
     folder.chmod(0o777)
     yield folder
+    for path in folder.iterdir():
+        path.chmod(0o777)
     shutil.rmtree(folder)
 
 
