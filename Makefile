@@ -60,4 +60,4 @@ lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
 
 clean:  ## stop the demo's servers and remove everything made here
 	@test ! -x $(BIN)/sitehaul || $(BIN)/sitehaul down --folder demo || true
-	rm -rf demo $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf demo $(VENV) .cache build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
