@@ -32,7 +32,7 @@ async def _phases(session: Session) -> None:
     inventory = await analyze_source()
     header = inventory.header
     files = f"{header.files:,} files ({size_text(header.bytes)})"
-    session.sentence = f"{files} and {header.folders:,} folders, for {header.calls:,} calls."
+    session.sentence = f"{files} in {header.folders:,} folders, listed with {header.calls:,} API calls."
     if header.problems:
         session.sentence += f" {header.problems:,} parts could not be seen; see the report."
     if Phase.TRANSFER not in session.run.record.phases:

@@ -45,7 +45,7 @@ def step(
     caller gets StoppedResumable as if there were no task."""
 
     def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-        @task(name=name, task_run_name=run_name, cache_policy=NO_CACHE, persist_result=False)
+        @task(name=name, task_run_name=run_name or name, cache_policy=NO_CACHE, persist_result=False)
         @wraps(function)
         async def carried(*arguments: P.args, **named: P.kwargs) -> Any:
             try:
@@ -210,7 +210,8 @@ async def transfer_planned() -> None:
         ) as transfer:
             session.transfer = transfer
             try:
-                await make_folders(summary.folders_to_make)
+                if summary.folders_to_make:
+                    await make_folders(summary.folders_to_make)
                 await copy_files()
             finally:
                 session.transfer = None

@@ -9,10 +9,12 @@ import contextlib
 import html
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import ParamSpec
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -22,10 +24,14 @@ from prefect.artifacts import (
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
+from migration.errors import SiteHaulError
 from migration.progress import Phase
 from migration.reconciliation import Reconciliation
 from tasks.progress import Standing, size_text, standing_line
+from tasks.server import restart_own_server
 from tasks.session import Session
+
+P = ParamSpec("P")
 
 BEAT_SECONDS = 5.0
 FOLDERS_MAX = 200
@@ -55,16 +61,19 @@ async def told_to_prefect(session: Session) -> AsyncIterator[None]:
 
 async def publish_ending(session: Session, state: str, sentence: str) -> None:
     """Leave what came of the run as artifacts: a page of text, and the account by top folder."""
-    with _survived():
-        await acreate_markdown_artifact(
-            key=artifact_key(session.job.name), markdown=ending_page(session, state, sentence), description=sentence
+    await _told(_publish, session, state, sentence)
+
+
+async def _publish(session: Session, state: str, sentence: str) -> None:
+    await acreate_markdown_artifact(
+        key=artifact_key(session.job.name), markdown=ending_page(session, state, sentence), description=sentence
+    )
+    if session.account is not None:
+        await acreate_table_artifact(
+            key=artifact_key(session.job.name, "folders"),
+            table=folder_rows(session.account),
+            description=f"Files of {session.job.source.path or 'the source'} by top folder and outcome",
         )
-        if session.account is not None:
-            await acreate_table_artifact(
-                key=artifact_key(session.job.name, "folders"),
-                table=folder_rows(session.account),
-                description=f"Files of {session.job.source.path or 'the source'} by top folder and outcome",
-            )
 
 
 class _Beat:
@@ -79,8 +88,7 @@ class _Beat:
         while True:
             standing = self._session.hub.standing
             if standing is not None:
-                with _survived():
-                    await self._tell(standing)
+                await _told(self._tell, standing)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _tell(self, standing: Standing) -> None:
@@ -98,15 +106,24 @@ class _Beat:
             await aupdate_progress_artifact(self._artifact, percent, description=line)
 
 
-@contextlib.contextmanager
-def _survived() -> Iterator[None]:
-    """A server that cannot be told does not end the work; what could not be told is in the process's own log."""
-    import httpx
+async def _told(tell: Callable[P, Awaitable[None]], *arguments: P.args, **named: P.kwargs) -> None:
+    """Tell; when the server does not answer and it is our own, bring it back and try once more.
 
-    try:
-        yield
-    except (httpx.HTTPError, PrefectException, OSError) as error:
-        _log.info("Prefect could not be told: %s", error)
+    A server that cannot be told does not end the work: that is left to those who cannot go on without it.
+    """
+    for is_last in (False, True):
+        try:
+            await tell(*arguments, **named)
+        except (httpx.HTTPError, PrefectException, OSError) as error:
+            _log.info("Prefect could not be told: %s", error)
+        else:
+            return
+        try:
+            if not is_last:
+                await asyncio.to_thread(restart_own_server)
+        except SiteHaulError as error:
+            _log.warning("%s", error.message)
+            return
 
 
 def artifact_key(job_name: str, what: str | None = None) -> str:

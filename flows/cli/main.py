@@ -21,6 +21,14 @@ app = typer.Typer(
 )
 
 
+@dataclass(slots=True)
+class Leaving:
+    """How this process ends. `at_once` True = without telling the Prefect server what it was not told yet, which is
+    gone; Prefect would try for minutes."""
+
+    at_once: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """What every command shares: where state lives, and whether a person or a script reads the output."""
@@ -29,6 +37,7 @@ class Common:
     debug: bool
     console: Console
     """For people: standard error, so that --json output on standard output stays clean."""
+    leaving: Leaving
 
     @property
     def state_folder(self) -> Path:
@@ -59,17 +68,29 @@ def common_options(
 ) -> None:
     """Common to all commands."""
     folder = (home or Path.home() / ".sitehaul").expanduser().absolute()
-    context.obj = Common(home=folder, debug=debug, console=Console(stderr=True))
+    leaving = context.find_object(Leaving) or Leaving()
+    context.obj = Common(home=folder, debug=debug, console=Console(stderr=True), leaving=leaving)
 
 
 def main() -> None:
     """Run the command line; never returns. Exit codes are those of `ExitCode`."""
+    leaving = Leaving()
+    try:
+        _run(leaving)
+    except SystemExit as end:
+        if leaving.at_once:
+            sys.stdout.flush()
+            os._exit(end.code if isinstance(end.code, int) else ExitCode.BUG)
+        raise
+
+
+def _run(leaving: Leaving) -> None:
     from flows.cli import commands  # noqa: F401 - importing registers the commands
 
     console = Console(stderr=True)
     with told_errors(console, debug="--debug" in sys.argv):
         try:
-            code = app(standalone_mode=False)
+            code = app(standalone_mode=False, obj=leaving)
         except click.exceptions.Abort:
             raise KeyboardInterrupt from None
         except click.ClickException as error:

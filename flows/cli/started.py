@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from flows.cli.exits import ExitCode
@@ -40,7 +39,8 @@ def ready_server(common: Common) -> Server:
     """A Prefect server that answers; says so when one has to be started. This process is set up for it."""
     os.environ[HOME_VARIABLE] = str(common.home)
     if not common.debug:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        for variable in ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL"):
+            os.environ.setdefault(variable, "CRITICAL")
     status = server_status(common.home)
     if status.own and not status.running:
         with common.console.status("Starting the local Prefect server (the first time takes half a minute) …"):
@@ -54,7 +54,7 @@ def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> End
     Raises what stopped it when that was an error, so that it is told and becomes the exit code as any other.
     """
     ready_server(common)
-    ending = _carried_out(common.console, _flow(name), job, parameters)
+    ending = _carried_out(common, _flow(name), job, parameters)
     if ending.error is not None:
         raise ending.error
     common.console.print(Text(ending.sentence, style=_STYLES[ending.state]), soft_wrap=True)
@@ -73,7 +73,7 @@ def _flow(name: FlowName) -> Callable[..., Awaitable[Any]]:
     return flow
 
 
-def _carried_out(console: Console, flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> Ending:
+def _carried_out(common: Common, flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> Ending:
     import httpx
     from prefect.exceptions import PrefectException
 
@@ -81,18 +81,20 @@ def _carried_out(console: Console, flow: Callable[..., Awaitable[Any]], job: Job
     from flows.running import LISTENER
 
     endings: list[Ending] = []
-    with on_console(console) as watcher, watched(watcher):
+    with on_console(common.console) as watcher, watched(watcher):
         token = LISTENER.set(endings.append)
         try:
             asyncio.run(_to_its_end(flow, job, parameters))
         except (httpx.HTTPError, PrefectException, OSError) as error:
+            common.leaving.at_once = True
             if not endings:
                 raise FatalError(
                     "prefect-server-gone",
                     f"The Prefect server stopped answering ({type(error).__name__}).",
                     fix="Run the same command again; the local server is started again and the run continues.",
                 ) from error
-            console.print("The Prefect server stopped answering; its record of this run is incomplete.", style="yellow")
+            incomplete = "The Prefect server stopped answering; its record of this run is incomplete."
+            common.console.print(Text(incomplete, style="yellow"), soft_wrap=True)
         finally:
             LISTENER.reset(token)
     if not endings:
