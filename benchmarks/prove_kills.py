@@ -1,55 +1,76 @@
-"""Proof by killing: random SIGKILLs of the run, the Prefect server or the simulator, each followed by a resume.
+"""Proof by killing: random SIGKILLs of the run, the Prefect server, the simulator or all, each followed by a resume.
 
     make prove-kills N=200 SEED=1
 
-A round copies the sample project into an empty folder under a new job. The run is started, killed at a random moment
-and started again, until it ends by itself. After every kill and at every end the destination is compared with the
-simulator's ground truth by reading the files themselves (nothing of SiteHaul's code is used to judge):
+A round copies the sample project into an empty folder under a new job; then people edit the project, and the same job
+brings the copy up to date. The run is started, something is killed at a moment drawn from all phases, and the run is
+started again, until it ends by itself. After every kill and at every end the destination and the ledger are compared
+with the simulator's ground truth (benchmarks/judge.py, which uses nothing of SiteHaul's code):
 
-* every file under a final name is complete and right (its SHA-256 is one the project holds),
-* nothing the ledger calls succeeded is missing or different,
-* no file is there twice, and at the end none is missing and no staged name is left.
+* every file under a final name is complete and right, and where the plan put it; no plan puts two files on one name,
+* nothing the ledger calls arrived is missing or different, and no action has two final outcomes,
+* a file that is there is not downloaded again, a finished analysis costs no second listing, only GETs reach Procore,
+* no start is locked out, none hangs, and none fails for another reason than what was killed under it,
+* at the end every file is there once with content, time and folder; no staged name is left; the account adds up,
+* the hourly limit counts what its leases hold, however often the server died, and no fewer calls than Procore saw.
 
 The first violation ends the proof with exit code 1 and says where the evidence is kept.
 """
 
 import argparse
 import collections
-import hashlib
 import json
 import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.judge import JobFiles, Truth, Violation, judge_budget, judge_end, judge_moment, sha256_of
+from benchmarks.moments import Lengths, Watched
 from benchmarks.workplace import Workplace, kill_group, workplace
 
-ENDS_BY_ITSELF = (0, 11)
-"""Exit codes of a finished run: done, or done with files that need a person."""
-RETRY_LATER = (5, 10)
-"""Stopped by an error that a dead server or simulator explains, or with files pending: run again."""
-VICTIMS = ("run", "run", "run", "server", "simulator")
+DONE = 0
+_KILLED, _STOPPED, _PENDING = -signal.SIGKILL, 5, 10
+EXCUSED = {"run": (_KILLED,), "machine": (_KILLED,), "server": (_STOPPED, _PENDING), "simulator": (_STOPPED, _PENDING)}
+"""How a start may end, besides done, when this was killed under it: by the signal, stopped by an error, or with files
+pending."""
+VICTIMS = ("run",) * 6 + ("server",) * 2 + ("simulator",) * 2 + ("machine",)
+END_SECONDS_MAX = 240.0
+CALLS_AFTER_ANALYSIS_MAX = 3
+"""What a start may ask of Procore's API when its run's analysis is finished and everything is where it was."""
+SIMULATOR = ("--max-file-bytes", "400000", "--latency-ms", "10", "--switch", "per_page_max=40",
+             "--switch", "hourly_calls=100000", "--switch", "spike_calls=1000")  # fmt: skip
+"""Small pages, so that an analysis has many moments; an allowance that 200 killed runs do not use up."""
 
 
 @dataclass
 class Tally:
     """What has been done so far."""
 
-    kills: collections.Counter[str]
+    kills: collections.Counter[str] = field(default_factory=collections.Counter)
+    phases: collections.Counter[str] = field(default_factory=collections.Counter)
+    ends: collections.Counter[int] = field(default_factory=collections.Counter)
     rounds: int = 0
     starts: int = 0
+    calls_seen: int = 0
+    longest_seconds: float = 0.0
+    """The longest that a run went on after the server or the simulator was killed under it."""
 
+    @property
+    def killed(self) -> int:
+        return self.kills.total()
 
-class Violation(Exception):
-    """A guarantee was broken."""
+    def __str__(self) -> str:
+        kills = ", ".join(f"{victim} {count}" for victim, count in sorted(self.kills.items()))
+        phases = ", ".join(f"{phase} {count}" for phase, count in sorted(self.phases.items()))
+        return f"{self.killed} kills ({kills}; in {phases}) in {self.starts} starts"
 
 
 def main() -> int:
@@ -70,152 +91,209 @@ def main() -> int:
         print(f"VIOLATION: {violation}\nThe evidence is in {folder}")
         return 1
     print(
-        f"{sum(tally.kills.values())} kills ({dict(tally.kills)}) in {tally.rounds} finished rounds "
-        f"and {tally.starts} starts, "
-        f"{time.monotonic() - started:.0f} s: nothing lost, nothing twice, nothing falsely done (seed {arguments.seed})"
+        f"{tally} and {tally.rounds} finished rounds, {time.monotonic() - started:.0f} s, the longest after a kill "
+        f"{tally.longest_seconds:.0f} s: nothing lost, nothing twice, nothing falsely done (seed {arguments.seed})"
     )
-    shutil.rmtree(folder)
+    if arguments.folder is None:
+        shutil.rmtree(folder)
     return 0
 
 
 def prove(folder: Path, *, kills: int, seed: int, files: int) -> Tally:
     """Kill until `kills` kills are made and the round they belong to is finished. Raises Violation."""
-    chance = random.Random(seed)
-    tally = Tally(collections.Counter())
-    options = ("--seed", str(seed), "--files", str(files), "--max-file-bytes", "400000", "--latency-ms", "10")
-    with workplace(folder, *options) as place:
-        place.connect()
-        truth = current_files(place)
-        duration_seconds = 20.0
-        while sum(tally.kills.values()) < kills:
-            duration_seconds = one_round(place, truth, tally, chance, kills, duration_seconds)
+    tally = Tally()
+    with workplace(folder, "--seed", str(seed), "--files", str(files), *SIMULATOR) as place:
+        place.connect("--hourly-calls", "100000", "--spike-calls", "1000")
+        proof = _Proof(place, random.Random(seed), tally, kills)
+        while tally.killed < kills:
+            proof.round()
     return tally
 
 
-def one_round(
-    place: Workplace,
-    truth: list[dict[str, Any]],
-    tally: Tally,
-    chance: random.Random,
-    kills: int,
-    expected_seconds: float,
-) -> float:
-    """Copy the project once, killed along the way; returns how long the last start needed to end by itself."""
-    job = f"round{tally.rounds:04d}"
-    destination = place.destination / job
-    words = (
-        "run", job, "--source", f"office:{place.simulator.project['id']}", "--destination", f"archive:{job}", "--json"
-    )  # fmt: skip
-    log = place.folder / f"{job}.log"
-    attempts_without_kill = 0
-    while True:
-        tally.starts += 1
-        began = time.monotonic()
-        process = place.spawn(log, *words)
-        victim = chance.choice(VICTIMS) if sum(tally.kills.values()) < kills else None
-        moment = chance.uniform(0.0, expected_seconds * 1.1) if victim else 600.0
+class _Proof:
+    """The rounds of one proof."""
+
+    def __init__(self, place: Workplace, chance: random.Random, tally: Tally, kills: int) -> None:
+        self._place = place
+        self._chance = chance
+        self._tally = tally
+        self._kills = kills
+        self._lengths = Lengths()
+        self._began = time.monotonic()
+        self._truth = self._true_now()
+
+    def round(self) -> None:
+        """Copy the project once and bring the copy up to date once, killed along the way."""
+        number = self._tally.rounds
+        name = f"round{number:04d}"
+        job = JobFiles(self._place.home / "state" / name, self._place.destination / name)
+        self._until_done(job)
+        self._edit(number)
+        self._until_done(job)
+        shutil.rmtree(job.destination)
+        self._tally.rounds += 1
+
+    def _until_done(self, job: JobFiles) -> None:
+        while True:
+            start = _Start(self._place, job, self._truth)
+            victim = self._chance.choice(VICTIMS) if self._tally.killed < self._kills else None
+            code = self._one_start(job, start, victim)
+            judge_moment(job, self._truth)
+            self._tally.calls_seen += start.judge_traffic()
+            if code == DONE:
+                judge_end(job, self._truth, start.said())
+                if time.monotonic() - self._began < 3300:
+                    judge_budget(self._place.home / "server", self._tally.calls_seen)
+                print(f"{job.name}: done; {self._tally}", flush=True)
+                return
+
+    def _one_start(self, job: JobFiles, start: "_Start", victim: str | None) -> int:
+        """Start once, kill the victim, wait for the end; the exit code. Raises Violation for one nothing explains."""
+        self._tally.starts += 1
+        moment = self._lengths.draw(self._chance, job.latest_record(), start.rows_left())
+        process = start.spawn()
+        watched = Watched(job, process)
+        excused: tuple[int, ...] = ()
+        killed_at = None
+        phase = ""
+        if victim and watched.comes(moment):
+            phase = watched.phase()
+            if kill_victim(self._place, victim, process):
+                killed_at = time.monotonic()
+                excused = EXCUSED[victim]
+                self._tally.kills[victim] += 1
+                self._tally.phases[phase] += 1
+        code = self._end_of(process, start, f"after its {victim} was killed in {phase}" if killed_at else "not killed")
+        seconds = time.monotonic() - killed_at if killed_at else 0.0
+        self._tally.longest_seconds = max(self._tally.longest_seconds, seconds)
+        self._tally.ends[code] += 1
+        self._lengths.learn(job.latest_record())
+        told = f"{victim} killed in {phase}, {seconds:.1f} s later" if killed_at else "not killed,"
+        print(f"  {self._tally.killed:4d} {job.name}: {told} ended with {code}", flush=True)
+        if code not in (DONE, *excused):
+            raise Violation(f"{job.name}: a start ended with {code}, and nothing explains it; see {start.log}")
+        return code
+
+    def _end_of(self, process: "subprocess.Popen[bytes]", start: "_Start", how: str) -> int:
         try:
-            code = process.wait(timeout=moment)
+            return process.wait(timeout=END_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            if victim is None:
-                kill_group(process)
-                raise Violation(f"{job}: a run without a kill did not end within 600 s; see {log}") from None
-            kill_victim(place, victim, process)
-            tally.kills[victim] += 1
-            code = process.wait(timeout=300)
-        check_so_far(place, job, destination, truth)
-        if code in ENDS_BY_ITSELF:
-            check_finished(place, job, destination, truth)
-            tally.rounds += 1
-            print(f"{job}: finished, {sum(tally.kills.values())} kills so far", flush=True)
-            shutil.rmtree(destination)
-            return time.monotonic() - began
-        attempts_without_kill = attempts_without_kill + 1 if victim is None else 0
-        if attempts_without_kill > 5 or (code not in RETRY_LATER and code != -signal.SIGKILL):
-            raise Violation(f"{job}: the run ended with {code}; see {log}")
+            kill_group(process)
+            raise Violation(f"a run, {how}, did not end in {END_SECONDS_MAX:.0f} s; see {start.log}") from None
+
+    def _edit(self, number: int) -> None:
+        """People work on the project: every fourth file gets a new version, and some are added."""
+        project_id = self._place.simulator.project["id"]
+        files = sorted(self._truth.files)
+        for file_id in self._chance.sample(files, len(files) // 4):
+            self._place.simulator.edit(
+                op="add_version", project_id=project_id, id=int(file_id), body=f"edit-{number}-{file_id}",
+                size_bytes=self._chance.randint(0, 300_000),
+            )  # fmt: skip
+        for added in range(5):
+            path = ["Added later", f"round {number}", f"file {added}.pdf"]
+            self._place.simulator.edit(
+                op="add_file", project_id=project_id, path=path, body=f"added-{number}-{added}",
+                size_bytes=self._chance.randint(0, 300_000),
+            )  # fmt: skip
+        self._truth = self._true_now()
+
+    def _true_now(self) -> Truth:
+        return Truth.of(self._place.simulator.truth(self._place.simulator.project["id"]))
 
 
-def kill_victim(place: Workplace, victim: str, process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL the run, the Prefect server or the simulator; a killed simulator is started again at once."""
-    if victim == "run":
+class _Start:
+    """One start of a job's run: what was there before it, and what it asked of Procore."""
+
+    def __init__(self, place: Workplace, job: JobFiles, truth: Truth) -> None:
+        self._place = place
+        self._job = job
+        self._truth = truth
+        self._record = job.latest_record()
+        self._there = self._versions_there()
+        self.log = place.folder / f"{job.name}.log"
+        self._output = place.folder / "output.json"
+        place.simulator.control("DELETE", "/log")
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """The `sitehaul run` of the job."""
+        project_id = self._place.simulator.project["id"]
+        ends = ("--source", f"office:{project_id}", "--destination", f"archive:{self._job.name}")
+        return self._place.spawn(self._output, self.log, "run", self._job.name, *ends, "--json")
+
+    def said(self) -> dict[str, Any]:
+        """Its --json document."""
+        document: dict[str, Any] = json.loads(self._output.read_text("utf-8"))
+        return document
+
+    def rows_left(self) -> int:
+        """About how many outcomes are still to come."""
+        return max(0, len(self._truth.files) + len(self._truth.folders) - len(self._there))
+
+    def judge_traffic(self) -> int:
+        """Only what was needed was asked of Procore; how many API calls its log holds (a killed one forgot its own)."""
+        log = [json.loads(line) for line in self._place.simulator.control("GET", "/log").splitlines() if line.strip()]
+        calls = [entry for entry in log if entry["host"] == "api"]
+        if changing := [entry for entry in calls if entry["method"] != "GET"]:
+            raise Violation(f"{self._job.name}: the source was asked for {changing[0]}")
+        fetched = {entry["path"].split("/")[6] for entry in log if entry["host"] == "storage"}
+        if twice := fetched & self._there:
+            raise Violation(
+                f"{self._job.name}: {len(twice)} files that were there were downloaded again: {list(twice)[:3]}"
+            )
+        if self._analyzed_before() and len(calls) > CALLS_AFTER_ANALYSIS_MAX:
+            raise Violation(f"{self._job.name}: {len(calls)} calls after a finished analysis: {calls[-1]}")
+        return len(calls)
+
+    def _analyzed_before(self) -> bool:
+        """Whether this start continued a run whose analysis was finished already."""
+        now = self._job.latest_record()
+        if self._record is None or now is None or now["run_id"] != self._record["run_id"]:
+            return False
+        return "finished_at" in self._record["phases"].get("analyze", {})
+
+    def _versions_there(self) -> set[str]:
+        """Ids of current versions whose content already lies at its path, by the plans so far."""
+        files = self._job.files()
+        there = set()
+        for run in self._job.runs():
+            for row in run.plan:
+                full = files.get(tuple(row["destination_path"])) if row["entry_kind"] == "file" else None
+                current = self._truth.files.get(row["source_id"])
+                if full is None or current is None or str(current["version_id"]) != row["source_version_id"]:
+                    continue
+                if full.stat().st_size == current["size_bytes"] and sha256_of(full) == current["sha256"]:
+                    there.add(row["source_version_id"])
+        return there
+
+
+def kill_victim(place: Workplace, victim: str, process: "subprocess.Popen[bytes]") -> bool:
+    """SIGKILL the run, the Prefect server, the simulator, or all of them; a killed simulator is started again at once.
+
+    False if there was nothing to kill.
+    """
+    found = True
+    if victim in ("run", "machine"):
         kill_group(process)
-    elif victim == "simulator":
+    if victim in ("server", "machine"):
+        found = kill_server(place.home) or victim == "machine"
+    if victim in ("simulator", "machine"):
         place.simulator.kill()
         place.simulator.start()
-    else:
-        server = json.loads((place.home / "server" / "server.json").read_text("utf-8"))
-        os.kill(int(server["pid"]), signal.SIGKILL)
+    return found
 
 
-def current_files(place: Workplace) -> list[dict[str, Any]]:
-    """The ground truth: current versions of files that are not deleted and not private."""
-    rows = place.simulator.truth(place.simulator.project["id"])
-    return [
-        row for row in rows if row["kind"] == "file" and row["current"] and not row["deleted"] and not row["private"]
-    ]
-
-
-def check_so_far(place: Workplace, job: str, destination: Path, truth: list[dict[str, Any]]) -> None:
-    """What must hold at any moment, also right after a kill."""
-    right = {row["sha256"] for row in truth}
-    for path in final_files(destination):
-        if sha256_of(path) not in right:
-            raise Violation(f"{job}: {path} is under its final name but is not what any source file holds")
-    for path_text, sha256 in succeeded_in_ledger(place, job):
-        path = destination / path_text
-        if not path.is_file() or sha256_of(path) != sha256:
-            raise Violation(f"{job}: the ledger calls {path_text!r} succeeded, but the file says otherwise")
-
-
-def check_finished(place: Workplace, job: str, destination: Path, truth: list[dict[str, Any]]) -> None:
-    """What must hold when a run ended by itself."""
-    expected = collections.Counter(row["sha256"] for row in truth)
-    found = collections.Counter(sha256_of(path) for path in final_files(destination))
-    if missing := expected - found:
-        raise Violation(f"{job}: {missing.total()} files are missing at the end")
-    if extra := found - expected:
-        raise Violation(f"{job}: {extra.total()} files are there twice or are not the source's")
-    if left := [path for path in all_files(destination) if is_staged(path)]:
-        raise Violation(f"{job}: staged names were left behind: {left[:3]}")
-    _ = place
-
-
-def succeeded_in_ledger(place: Workplace, job: str) -> list[tuple[str, str]]:
-    """(path below the destination root, sha256) of each copy the ledger calls done, read with SQLite's own library."""
-    ledger = place.home / "state" / job / "ledger.sqlite"
-    plans = sorted((place.home / "state" / job / "runs").glob("*/plan.parquet")) if ledger.is_file() else []
-    if not plans:
-        return []
-    import pyarrow.parquet
-
-    plan = pyarrow.parquet.read_table(plans[-1], columns=["action_id", "destination_path"]).to_pylist()
-    paths = {row["action_id"]: os.path.join(*row["destination_path"]) for row in plan if row["destination_path"]}
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
-        rows = database.execute(
-            "SELECT action_id, sha256 FROM outcomes WHERE word IN ('succeeded', 'revised') AND sha256 IS NOT NULL"
-        ).fetchall()
-    return [(paths[action_id], sha256) for action_id, sha256 in rows if action_id in paths]
-
-
-def all_files(folder: Path) -> list[Path]:
-    """Every file below a folder; none if it does not exist."""
-    return [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
-
-
-def final_files(folder: Path) -> list[Path]:
-    """Every file below a folder that a user would take for a copied one."""
-    return [path for path in all_files(folder) if not is_staged(path)]
-
-
-def is_staged(path: Path) -> bool:
-    """Whether this is a staged name of the filesystem connector."""
-    return path.name.startswith(".sitehaul-") and path.name.endswith(".part")
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def kill_server(home: Path) -> bool:
+    """SIGKILL the local Prefect server of this home, if one lives."""
+    try:
+        pid = int(json.loads((home / "server" / "server.alive").read_text("utf-8"))["pid"])
+        command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError, KeyError):
+        return False
+    if b"prefect" not in command_line:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
 
 
 if __name__ == "__main__":

@@ -9,14 +9,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-START_SECONDS_MAX = 120.0
 
 
 @dataclass
@@ -66,6 +63,10 @@ class Simulator:
         lines = self.control("GET", f"/truth?project_id={project_id}").splitlines()
         return [json.loads(line) for line in lines if line.strip()]
 
+    def edit(self, **values: Any) -> None:
+        """Change the world past the Procore API."""
+        self.control("POST", "/edit", values)
+
     @property
     def project(self) -> dict[str, Any]:
         """The first project, the sample that everything is measured on."""
@@ -108,22 +109,22 @@ class Workplace:
             )
         return done
 
-    def spawn(self, log: Path, *words: str) -> subprocess.Popen[bytes]:
-        """Start a command in a session of its own, its output appended to `log`."""
-        with open(log, "ab") as output:
+    def spawn(self, output: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; `output` gets what it prints for scripts, `log` more of the rest."""
+        with open(output, "wb") as told, open(log, "ab") as logged:
             return subprocess.Popen(
                 self.command(*words),
-                stdout=output,
-                stderr=output,
+                stdout=told,
+                stderr=logged,
                 stdin=subprocess.DEVNULL,
                 env=self.environment(),
                 start_new_session=True,
             )
 
-    def connect(self) -> None:
+    def connect(self, *office_options: str) -> None:
         """Save the two connections `office` (the simulated Procore) and `archive` (the destination folder)."""
         self.destination.mkdir(parents=True, exist_ok=True)
-        self.run("connect", "procore", "office", "--simulator", str(self.simulator.folder))
+        self.run("connect", "procore", "office", "--simulator", str(self.simulator.folder), *office_options)
         self.run("connect", "filesystem", "archive", "--folder", str(self.destination))
 
 
@@ -144,16 +145,6 @@ def workplace(folder: Path, *simulator_options: str) -> Iterator[Workplace]:
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL a process started by `spawn` and whatever it started in its session; the local server has its own."""
     _kill(process)
-
-
-def wait_until(condition: Any, seconds_max: float) -> bool:
-    """Poll `condition` until it is true; False when the time is over."""
-    end = time.monotonic() + seconds_max
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _kill(process: subprocess.Popen[bytes] | None) -> None:
