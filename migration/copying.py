@@ -24,13 +24,11 @@ from migration.ledger import Ledger, Staged
 from migration.memory import BytePool
 from migration.patience import Patience
 from migration.ranges import RangedBody
-from migration.reading import Body, Moved, hash_of
+from migration.reading import STREAM_BYTES, Body, Moved, hash_of
 
 LARGE_BYTES = 32 * 1024 * 1024
 """From here on a file is read over several connections where both ends can, and what is in its way is looked for before
 its content is read."""
-STREAM_BYTES = 12 * 1024 * 1024
-"""What one stream may hold: a chunk being read, one being hashed and one being written, of at most 4 MiB each."""
 
 
 class CopyPoint(StrEnum):
@@ -227,6 +225,7 @@ class Copier:
             memory=self._memory,
             patience=patience,
             pool=self._pool,
+            clock=self._clock,
             moved=moved,
         )
 

@@ -1,30 +1,39 @@
-"""Reading one large file over several connections at once, each piece written where it belongs.
+"""Reading one large file, over several connections at once where one is slow, each piece written where it belongs.
 
-The SHA-256 still is the one of the whole content: pieces are hashed in order as they become whole. A piece is held in
-memory until it is hashed; how far reading may run ahead is bounded per file and by the run's memory for content.
+Reading begins as one stream. If that turns out to be slower than FAST_BYTES_PER_SECOND, the rest is read by pieces
+over several connections. The SHA-256 still is the one of the whole content: pieces are hashed in order as they become
+whole. A piece is held in memory until it is hashed; how far reading may run ahead is bounded per file and by the run's
+memory for content.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import aclosing
 
+from migration.clock import Clock
 from migration.contract import Source
 from migration.entries import Entry
 from migration.errors import FatalError, ItemError, RetryableError, StoppedResumable
 from migration.memory import BytePool
 from migration.patience import Patience
-from migration.reading import Hasher, Moved
+from migration.reading import STREAM_BYTES, Body, Moved
 
 PIECE_BYTES = 4 * 1024 * 1024
 """Large enough that a round trip per piece costs a fifth at most (30 ms at 20 MB/s), small enough to be held."""
 AHEAD_PIECES = 2
 """How many whole pieces may wait to be hashed beyond those being read."""
 
+FAST_BYTES_PER_SECOND = 60_000_000
+"""A stream this fast is left alone: more connections would add work and no speed."""
+JUDGED_BYTES = 2 * 1024 * 1024
+"""A stream is judged by each stretch of this length."""
+
 WriteAt = Callable[[int, bytes], Awaitable[None]]
 
 
 class RangedBody:
-    """The content of one entry of known size, read by pieces over `connections` connections."""
+    """The content of one entry of known size, read over up to `connections` connections."""
 
     def __init__(
         self,
@@ -36,6 +45,7 @@ class RangedBody:
         memory: BytePool,
         patience: Patience,
         pool: Executor,
+        clock: Clock,
         moved: Moved,
     ) -> None:
         self._source = source
@@ -44,9 +54,13 @@ class RangedBody:
         self._connections = connections
         self._memory = memory
         self._patience = patience
-        self._hasher = Hasher(pool)
+        self._clock = clock
         self._moved = moved
-        self._pieces = -(-size_bytes // PIECE_BYTES)
+        self._stream = Body(source, entry, patience, pool, moved)
+        self._hasher = self._stream.hasher
+        self._pieces_from = 0
+        """Where the first piece begins: what is before it was read as one stream."""
+        self._pieces = 0
         self._next = 0
         self._hashed = 0
         self._whole: dict[int, list[bytes]] = {}
@@ -61,6 +75,38 @@ class RangedBody:
 
         Raises what `Source.open` raises, the most decisive of several.
         """
+        taken = await self._memory.take(STREAM_BYTES)
+        try:
+            await self._read_stream(write_at)
+        finally:
+            self._memory.give_back(taken)
+        self.size_bytes = self._pieces_from = self._stream.size_bytes
+        self._pieces = -(-(self._size_bytes - self._pieces_from) // PIECE_BYTES)
+        await self._read_rest(write_at)
+        return await self.sha256()
+
+    async def sha256(self) -> str:
+        """The hash of the whole, once `fill` has returned."""
+        return await self._hasher.hexdigest()
+
+    async def _read_stream(self, write_at: WriteAt) -> None:
+        """Read from the beginning, to the end or until the stream turns out to be slow."""
+        position, writing = 0, None
+        judge = _Judge(self._clock)
+        async with aclosing(self._stream.chunks()) as chunks:
+            try:
+                async for chunk in chunks:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(_written(write_at, position, chunk))
+                    position += len(chunk)
+                    if judge.finds_slow(position) and self._size_bytes - position > PIECE_BYTES:
+                        break
+            finally:
+                if writing is not None:
+                    await writing
+
+    async def _read_rest(self, write_at: WriteAt) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(min(self._connections, self._pieces)):
@@ -71,11 +117,6 @@ class RangedBody:
         finally:
             self._memory.give_back(self._held_bytes)
             self._held_bytes = 0
-        return await self.sha256()
-
-    async def sha256(self) -> str:
-        """The hash of the whole, once `fill` has returned."""
-        return await self._hasher.hexdigest()
 
     async def _read_pieces(self, write_at: WriteAt) -> None:
         patience = self._patience.fork()
@@ -104,7 +145,8 @@ class RangedBody:
 
     async def _read_piece(self, piece: int, write_at: WriteAt, patience: Patience) -> list[bytes]:
         """Read and write one piece, going on inside it after passing faults; its chunks."""
-        position, end = piece * PIECE_BYTES, min((piece + 1) * PIECE_BYTES, self._size_bytes)
+        position = self._pieces_from + piece * PIECE_BYTES
+        end = min(position + PIECE_BYTES, self._size_bytes)
         chunks: list[bytes] = []
         while position < end:
             try:
@@ -144,7 +186,31 @@ class RangedBody:
         self._memory.give_back(given)
 
     def _piece_bytes(self, piece: int) -> int:
-        return min(PIECE_BYTES, self._size_bytes - piece * PIECE_BYTES)
+        return min(PIECE_BYTES, self._size_bytes - self._pieces_from - piece * PIECE_BYTES)
+
+
+class _Judge:
+    """Says whether a stream is slow, by the time its stretches take from the first chunk on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: float | None = None
+        self._from = 0
+
+    def finds_slow(self, position: int) -> bool:
+        """To be told of every chunk: the stream has got this far."""
+        now = self._clock.monotonic()
+        if self._since is None:
+            self._since, self._from = now, position
+        if position - self._from < JUDGED_BYTES:
+            return False
+        slow = position - self._from < FAST_BYTES_PER_SECOND * (now - self._since)
+        self._since, self._from = now, position
+        return slow
+
+
+async def _written(write_at: WriteAt, offset: int, chunk: bytes) -> None:
+    await write_at(offset, chunk)
 
 
 def most_decisive(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,6 +16,8 @@ INLINE_HASH_BYTES = 64 * 1024
 SLICE_BYTES = 1984
 """A multiple of SHA-256's block below the 2,048 bytes from which hashlib lets go of the interpreter lock: taking it
 back among busy threads costs ten times what hashing a small file does."""
+STREAM_BYTES = 12 * 1024 * 1024
+"""What one stream may hold: a chunk being read, one being hashed and one being written, of at most 4 MiB each."""
 PROGRESS_BYTES = 16 * 1024 * 1024
 """So much without a fault begins a new row of faults."""
 
@@ -64,13 +66,14 @@ class Body:
         self._entry = entry
         self._patience = patience
         self._moved = moved
-        self._hasher = Hasher(pool)
+        self.hasher = Hasher(pool)
+        """Has taken what has passed."""
         self.size_bytes = 0
         """How much has passed."""
 
     async def sha256(self) -> str:
         """The hash of what has passed."""
-        return await self._hasher.hexdigest()
+        return await self.hasher.hexdigest()
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes from the first to the last.
@@ -85,7 +88,7 @@ class Body:
                 async with self._source.open(self._entry, self.size_bytes) as chunks:
                     async for chunk in chunks:
                         self._count(chunk)
-                        await self._hasher.add((chunk,))
+                        await self.hasher.add((chunk,))
                         yield chunk
                 self._check_end()
                 whole = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from migration import ranges
 from migration.batches import Work
 from migration.entries import Entry, EntryKind, Ref
 from tests.engine.support import Bench, ScriptedSource, a_job, pattern
@@ -65,6 +66,7 @@ def _expected(remembered: Path) -> Entry:
 
 def run(folder: Path, point: str | None, occurrence: int) -> None:
     """Run the transfer; what was opened at the source goes into opened.json if it survives."""
+    ranges.FAST_BYTES_PER_SECOND = 10**18  # so that the large file is read over several connections
     of, source = bench(folder, point, occurrence)
 
     async def transfer() -> None:

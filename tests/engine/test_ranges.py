@@ -1,15 +1,31 @@
 import hashlib
+import math
 from pathlib import Path
 
 import pytest
 
+from migration import ranges
 from migration.errors import FatalError, ItemError
-from migration.ranges import PIECE_BYTES
-from tests.engine.support import Bench, Body, ScriptedSource, a_job, cut, pattern
+from migration.ranges import JUDGED_BYTES, PIECE_BYTES
+from tests.engine.support import CHUNK, Bench, Body, ScriptedSource, a_job, cut, pattern
 
 SIZE = 9 * PIECE_BYTES + 12_345
 CONTENT = pattern(SIZE)
 NAME = "large.zip"
+STREAMED = CHUNK + JUDGED_BYTES
+"""How much is read as one stream until it can be found slow."""
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No stream is fast enough."""
+    monkeypatch.setattr(ranges, "FAST_BYTES_PER_SECOND", math.inf)
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stream is fast enough, however busy the machine is."""
+    monkeypatch.setattr(ranges, "FAST_BYTES_PER_SECOND", 0)
 
 
 def a_bench(folder: Path, **source: object) -> tuple[Bench, ScriptedSource]:
@@ -17,18 +33,31 @@ def a_bench(folder: Path, **source: object) -> tuple[Bench, ScriptedSource]:
     return Bench(folder, scripted, a_job(performance={"range_connections": 3})), scripted
 
 
-async def test_a_large_file_is_read_by_pieces_over_several_connections(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("slow")
+async def test_a_large_file_of_a_slow_source_is_read_by_pieces_over_several_connections(tmp_path: Path) -> None:
     bench, source = a_bench(tmp_path)
     work = source.work(NAME)
     async with bench.transfer() as (transfer, ledger, run):
         await transfer.run_batch([work])
         assert (await ledger.staged(run.run_id))[work.action.action_id].sha256 == hashlib.sha256(CONTENT).hexdigest()
     assert bench.found() == {NAME: CONTENT}
-    assert sorted(source.opened) == [
-        (NAME, piece * PIECE_BYTES, min(PIECE_BYTES, SIZE - piece * PIECE_BYTES)) for piece in range(10)
+    assert source.opened[0] == (NAME, 0, None)
+    assert sorted(source.opened[1:]) == [
+        (NAME, start, min(PIECE_BYTES, SIZE - start)) for start in range(STREAMED, SIZE, PIECE_BYTES)
     ]
     assert source.most_in_flight == 3
     assert bench.told[-1].bytes_done == SIZE
+
+
+@pytest.mark.usefixtures("fast")
+async def test_a_large_file_of_a_fast_source_is_one_stream(tmp_path: Path) -> None:
+    bench, source = a_bench(tmp_path)
+    work = source.work(NAME)
+    async with bench.transfer() as (transfer, ledger, run):
+        await transfer.run_batch([work])
+        assert (await ledger.staged(run.run_id))[work.action.action_id].sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert bench.found() == {NAME: CONTENT}
+    assert source.opened == [(NAME, 0, None)]
 
 
 @pytest.mark.parametrize("without", [{"ranges": False}, {}])
@@ -44,6 +73,7 @@ async def test_without_ranges_or_with_one_connection_it_is_one_stream(
     assert source.opened == [(NAME, 0, None)]
 
 
+@pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
@@ -64,6 +94,7 @@ async def test_faults_inside_pieces(tmp_path: Path, answers: list[Body], expecte
     assert bench.told[-1].bytes_done == (SIZE if expected == "succeeded" else 0)
 
 
+@pytest.mark.usefixtures("slow")
 async def test_a_fatal_error_of_one_piece_ends_the_run_and_leaves_nothing(tmp_path: Path) -> None:
     answers = [Body(), Body(100, FatalError("credentials-refused", "No.")), cut(5)]
     bench, source = a_bench(tmp_path, script={NAME: answers})
@@ -73,9 +104,10 @@ async def test_a_fatal_error_of_one_piece_ends_the_run_and_leaves_nothing(tmp_pa
     assert bench.found() == {}
 
 
+@pytest.mark.usefixtures("slow")
 async def test_content_in_memory_stays_within_the_limit(tmp_path: Path) -> None:
     names = ["one.zip", "two.zip", "three.zip"]
-    content = CONTENT[: 9 * PIECE_BYTES]
+    content = CONTENT[: STREAMED + 8 * PIECE_BYTES]
     source = ScriptedSource(dict.fromkeys(names, content))
     job = a_job(performance={"range_connections": 4, "bytes_in_memory_max": 2 * PIECE_BYTES})
     bench = Bench(tmp_path, source, job)
