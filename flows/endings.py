@@ -76,7 +76,8 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
     left = files["pending"] + files["retrying"]
     verified = account.verification or {}
     different = verified.get("differs", 0) + verified.get("missing", 0)
-    done = f"{account.total.source_files - left:,} of {account.total.source_files:,} files are done"
+    flagged = files["flagged"]
+    done = f"{account.total.source_files - left - flagged:,} of {account.total.source_files:,} files are done"
     if not account.adds_up:
         return EndState.WRONG, f"The account does not add up: {' '.join(account.unexplained)}"
     if different:
@@ -85,8 +86,8 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
         return EndState.PENDING, f"{left:,} pending: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
     if left:
         return EndState.PENDING, f"{left:,} pending: they failed for a passing reason; the next run tries them again."
-    if files["flagged"]:
-        return EndState.FLAGGED, f"{done}; {files['flagged']:,} of them need a person."
+    if flagged:
+        return EndState.FLAGGED, f"{done}; {flagged:,} {'needs' if flagged == 1 else 'need'} a person, see flagged.csv."
     return EndState.DONE, f"{done}."
 
 

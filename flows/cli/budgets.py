@@ -1,5 +1,6 @@
 """What `sitehaul budget` shows of the call budgets of saved connections."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,10 @@ def show_budget(console: Console, budget: ConnectionBudget) -> None:
     if len(status.returns) > RETURNS_SHOWN:
         rest = sum(one.slots for one in status.returns[RETURNS_SHOWN:])
         console.print(f"  {rest:,} more until {status.returns[-1].at:%H:%M} UTC", highlight=False)
+    slots: Counter[str] = Counter()
     for holder in status.holders:
-        console.print(Text(f"  {holder.slots:,} were taken by {holder.who or 'a command outside of a run'}"))
+        slots[holder.who or "commands outside of a run"] += holder.slots
+    for who, taken in slots.most_common():
+        console.print(Text(f"  {taken:,} were taken by {who}"))
     if status.note:
         console.print(Text(f"  {status.note}", style="dim"), soft_wrap=True)

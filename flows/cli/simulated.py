@@ -39,8 +39,8 @@ class SimulatedProcore:
         """End it; True if it was running. Its world stays."""
         return self.folder.is_dir() and self._process.stop()
 
-    def control(self, facts: dict[str, Any], method: str, path: str, body: Any = None) -> None:
-        """Call the control host: settings, faults, edits."""
+    def control(self, facts: dict[str, Any], method: str, path: str, body: Any = None) -> bytes:
+        """Call the control host (settings, faults, edits, truth); what it answers."""
         request = urllib.request.Request(  # noqa: S310 - the simulator's own address on loopback
             facts["control_url"] + path,
             method=method,
@@ -48,7 +48,8 @@ class SimulatedProcore:
             headers={"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            answer.read()
+            content: bytes = answer.read()
+            return content
 
     @property
     def _process(self) -> BackgroundProcess:
