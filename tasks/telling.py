@@ -34,6 +34,7 @@ from tasks.session import Session
 P = ParamSpec("P")
 
 BEAT_SECONDS = 5.0
+TELL_SECONDS_MAX = 20.0
 FOLDERS_MAX = 200
 _SHARES = {
     Phase.ANALYZE: (0, 10),
@@ -107,23 +108,17 @@ class _Beat:
 
 
 async def _told(tell: Callable[P, Awaitable[None]], *arguments: P.args, **named: P.kwargs) -> None:
-    """Tell; when the server does not answer and it is our own, bring it back and try once more.
+    """Tell; our own server, should it have died, is brought back before.
 
-    A server that cannot be told does not end the work: that is left to those who cannot go on without it.
+    A server that cannot be told does not end the work: that is left to those who cannot go on without it. Prefect's
+    client tries for a minute, which is more than a line is worth.
     """
-    for is_last in (False, True):
-        try:
+    try:
+        await asyncio.to_thread(restart_own_server)
+        async with asyncio.timeout(TELL_SECONDS_MAX):
             await tell(*arguments, **named)
-        except (httpx.HTTPError, PrefectException, OSError) as error:
-            _log.info("Prefect could not be told: %s", error)
-        else:
-            return
-        try:
-            if not is_last:
-                await asyncio.to_thread(restart_own_server)
-        except SiteHaulError as error:
-            _log.warning("%s", error.message)
-            return
+    except (httpx.HTTPError, PrefectException, OSError, SiteHaulError) as error:
+        _log.warning("Prefect could not be told: %s", error)
 
 
 def artifact_key(job_name: str, what: str | None = None) -> str:
