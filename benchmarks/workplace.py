@@ -80,6 +80,7 @@ class Workplace:
 
     folder: Path
     simulator: Simulator
+    spawned: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -112,7 +113,7 @@ class Workplace:
     def spawn(self, output: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
         """Start a command in a session of its own; `output` gets what it prints for scripts, `log` more of the rest."""
         with open(output, "wb") as told, open(log, "ab") as logged:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*words),
                 stdout=told,
                 stderr=logged,
@@ -120,6 +121,8 @@ class Workplace:
                 env=self.environment(),
                 start_new_session=True,
             )
+        self.spawned.append(process)
+        return process
 
     def connect(self, *office_options: str) -> None:
         """Save the two connections `office` (the simulated Procore) and `archive` (the destination folder)."""
@@ -137,6 +140,9 @@ def workplace(folder: Path, *simulator_options: str) -> Iterator[Workplace]:
     try:
         yield place
     finally:
+        for process in place.spawned:
+            if process.poll() is None:
+                kill_group(process)
         with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
             place.run("down", check=False)
         place.simulator.kill()
