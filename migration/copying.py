@@ -20,6 +20,7 @@ from migration.clock import Clock
 from migration.contract import ContentHash, Destination, Precondition, RangeWritable, Source, Stored
 from migration.entries import Entry, PathParts
 from migration.errors import ContractViolation, ItemError, PreconditionFailed, RetryableError, SiteHaulError
+from migration.flight import Slot
 from migration.ledger import Ledger, Staged
 from migration.memory import BytePool
 from migration.patience import Patience
@@ -96,8 +97,8 @@ class Copier:
         self._moved = moved
         self._chance = random.Random()  # noqa: S311 - spreads waits, protects nothing
 
-    async def copy(self, work: Work, attempt: int, staged: Staged | None) -> Copied:
-        """Copy one file; the verdict, whatever came of it.
+    async def copy(self, work: Work, attempt: int, staged: Staged | None, slot: Slot) -> Copied:
+        """Copy one file; the verdict, whatever came of it. The slot is held while bytes move.
 
         `staged` is the action's staged event of an earlier process. Raises FatalError, StoppedResumable and
         ContractViolation, and then has left nothing visible that a resume would not recognise.
@@ -109,7 +110,7 @@ class Copier:
             before = await self._published_before(work.action, path, staged)
             if before is not None:
                 return Copied(self._done(work, attempt, started_at, *before), path)
-            carried = await self._carried(work, path)
+            carried = await self._carried(work, path, slot)
         except ItemError as error:
             return Copied(self._failed(work, attempt, started_at, OutcomeWord.FLAGGED, error), None)
         except RetryableError as error:
@@ -137,14 +138,15 @@ class Copier:
             return await self._destination.sha256(path)
         return (await hash_of(self._destination, found, self._pool))[0]
 
-    async def _carried(self, work: Work, path: PathParts) -> tuple[Stored, str]:
+    async def _carried(self, work: Work, path: PathParts, slot: Slot) -> tuple[Stored, str]:
         """Copy the content, going on after passing faults; what is stored, and the hash of what was sent."""
         size_bytes = work.entry.size_bytes
         if size_bytes is not None and size_bytes >= LARGE_BYTES:
             await self._check_way(work.action, path)
         patience = Patience(self._clock, self._chance)
         while True:
-            staging = _Staging(self._ledger, self._run_id, work, path, self._clock, self._at)
+            staging = _Staging(self._ledger, self._run_id, work, path, self._clock, self._at, slot)
+            await slot.hold()
             try:
                 stored = await self._put(work, staging, patience)
             except RetryableError as error:
@@ -278,7 +280,10 @@ class Copier:
 class _Staging:
     """The step between "every byte is there" and "it is visible" of one try."""
 
-    def __init__(self, ledger: Ledger, run_id: str, work: Work, path: PathParts, clock: Clock, at: AtPoint) -> None:
+    def __init__(
+        self, ledger: Ledger, run_id: str, work: Work, path: PathParts, clock: Clock, at: AtPoint, slot: Slot
+    ) -> None:
+        self._slot = slot
         self._ledger = ledger
         self._run_id = run_id
         self._work = work
@@ -299,6 +304,7 @@ class _Staging:
                 "checksum-differs", "The content read does not have the checksum the source had listed"
             )
         self._size_bytes, self.sha256 = size_bytes, sha256
+        self._slot.release()
         self._at(CopyPoint.WRITTEN, action.action_id)
         staged = Staged(
             action_id=action.action_id,

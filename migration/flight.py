@@ -16,11 +16,31 @@ Step = TypeVar("Step")
 Done = TypeVar("Done")
 
 
+class Slot:
+    """The right of one step to be in flight. Held when the step begins, and given up at its end at the latest."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._held = True
+
+    async def hold(self) -> None:
+        """Have it (again); waits while all slots are taken."""
+        if not self._held:
+            await self._slots.acquire()
+            self._held = True
+
+    def release(self) -> None:
+        """Leave it to another step; what remains to be done needs none."""
+        if self._held:
+            self._held = False
+            self._slots.release()
+
+
 class Flight:
     """Carries steps out, at most `slots` of them at a time over all calls of `run`.
 
-    A step has two parts: it is carried in a slot, then finished outside of it. The first error of any step ends them
-    all: no step is begun any more, those in flight may finish for GRACE_SECONDS.
+    A step has two parts: it is carried in a slot, which it may release early, then finished outside of it. The first
+    error of any step ends them all: no step is begun any more, those in flight may finish for GRACE_SECONDS.
     """
 
     def __init__(self, slots: int, clock: Clock) -> None:
@@ -47,7 +67,7 @@ class Flight:
     async def run(
         self,
         steps: Iterable[Step],
-        carry: Callable[[Step], Awaitable[Done]],
+        carry: Callable[[Step, Slot], Awaitable[Done]],
         finish: Callable[[Done], Awaitable[None]],
     ) -> None:
         """Carry out and finish all steps, begun in their order. Raises what ended the flight; cancelled, it cancels
@@ -64,18 +84,19 @@ class Flight:
                     self._slots.release()
                     self._unfinished.release()
                     break
-                tasks.create_task(self._step(step, carry, finish))
+                tasks.create_task(self._step(step, Slot(self._slots), carry, finish))
         if self._ending is not None:
             raise self._ending
 
     async def _step(
         self,
         step: Step,
-        carry: Callable[[Step], Awaitable[Done]],
+        slot: Slot,
+        carry: Callable[[Step, Slot], Awaitable[Done]],
         finish: Callable[[Done], Awaitable[None]],
     ) -> None:
         try:
-            carried = await self._carry(step, carry)
+            carried = await self._carry(step, slot, carry)
             if carried:
                 await finish(carried[0])
         except Exception as error:  # noqa: BLE001 - not swallowed: `run` raises it once nothing is in flight any more
@@ -83,13 +104,15 @@ class Flight:
         finally:
             self._unfinished.release()
 
-    async def _carry(self, step: Step, carry: Callable[[Step], Awaitable[Done]]) -> tuple[()] | tuple[Done]:
+    async def _carry(
+        self, step: Step, slot: Slot, carry: Callable[[Step, Slot], Awaitable[Done]]
+    ) -> tuple[()] | tuple[Done]:
         """The first part of a step; () when it was undone."""
         task = asyncio.current_task()
         assert task is not None
         self._carried.add(task)
         try:
-            return (await carry(step),)
+            return (await carry(step, slot),)
         except asyncio.CancelledError:
             if task not in self._undone:
                 raise
@@ -97,7 +120,7 @@ class Flight:
             return ()
         finally:
             self._carried.discard(task)
-            self._slots.release()
+            slot.release()
 
     async def _undo_after_grace(self) -> None:
         await self._clock.sleep(GRACE_SECONDS)

@@ -80,6 +80,13 @@ class Location(_Model):
         "name or number. Empty means everything.",
     )
 
+    @field_validator("path")
+    @classmethod
+    def _path_stays_inside(cls, path: str) -> str:
+        if any(part in (".", "..") for part in path.split("/")):
+            raise ValueError("the path must not contain '.' or '..' as a part; it starts at the connection's root")
+        return path
+
     @property
     def parts(self) -> PathParts:
         """The path as parts; empty parts (leading, doubled or trailing '/') are dropped."""

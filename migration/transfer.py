@@ -16,7 +16,7 @@ from migration.contract import Destination, Source, StagedSweep
 from migration.copying import AtPoint, Copied, Copier
 from migration.errors import FatalError, StoppedResumable
 from migration.finishing import Finisher
-from migration.flight import Flight, Step
+from migration.flight import Flight, Slot, Step
 from migration.folders import FolderMaker
 from migration.jobs import FailurePolicy, Job
 from migration.ledger import Latest, Ledger, Staged
@@ -126,7 +126,7 @@ class Transfer:
             if not _is_done(action, latest):
                 by_depth.setdefault(len(action.destination_path), []).append(action)
         for depth in sorted(by_depth):
-            await self._carry_out(batch, by_depth[depth], lambda action: self._make_folder(action, latest))
+            await self._carry_out(batch, by_depth[depth], lambda action, _: self._make_folder(action, latest))
         return batch.result()
 
     async def run_batch(self, works: Sequence[Work]) -> BatchResult:
@@ -141,21 +141,22 @@ class Transfer:
         todo = [work for work in works if not _is_done(work.action, latest)]
         staged = await self._ledger.staged(self._run.run_id, ids) if self._run.resumed else {}
         batch = _Batch(self._clock, done_before=len(works) - len(todo))
-        return await self._carry_out(batch, todo, lambda work: self._copy(work, latest, staged))
+        return await self._carry_out(batch, todo, lambda work, slot: self._copy(work, slot, latest, staged))
 
     def stop(self, reason: str, *, resume_at: datetime | None = None) -> None:
         """Start no more files; running batches end with StoppedResumable. May be called from a signal handler of the
         event loop. Files in flight get GRACE_SECONDS to finish."""
         self._flight.end(StoppedResumable(reason, resume_at=resume_at))
 
-    async def _copy(self, work: Work, latest: dict[str, Latest], staged: dict[str, Staged]) -> Copied:
-        return await self._copier.copy(work, _next_attempt(work.action, latest), staged.get(work.action.action_id))
+    async def _copy(self, work: Work, slot: Slot, latest: dict[str, Latest], staged: dict[str, Staged]) -> Copied:
+        attempt = _next_attempt(work.action, latest)
+        return await self._copier.copy(work, attempt, staged.get(work.action.action_id), slot)
 
     async def _make_folder(self, action: Action, latest: dict[str, Latest]) -> Copied:
         return Copied(await self._folders.make(action, _next_attempt(action, latest)), None, is_file=False)
 
     async def _carry_out(
-        self, batch: "_Batch", steps: Iterable[Step], carry: Callable[[Step], Awaitable[Copied]]
+        self, batch: "_Batch", steps: Iterable[Step], carry: Callable[[Step, Slot], Awaitable[Copied]]
     ) -> BatchResult:
         async def finish(copied: Copied) -> None:
             await self._finisher.finish(copied)

@@ -40,6 +40,14 @@ class QuickClock(SystemClock):
         await asyncio.sleep(0)
 
 
+class WaitingClock(QuickClock):
+    """Waits for real, so that what is in flight when a run ends gets its grace."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(seconds)
+
+
 @dataclass
 class Body:
     """One way to answer `open`: so many bytes of the content, then this error (None: simply the end)."""

@@ -12,7 +12,7 @@ from migration.copying import CopyPoint
 from migration.entries import Entry
 from migration.errors import BudgetExhausted, FatalError, ItemError, RetryableError
 from migration.patience import FAILURES_MAX
-from tests.engine.support import MODIFIED, Bench, Body, ScriptedSource, a_job, cut, pattern
+from tests.engine.support import MODIFIED, Bench, Body, ScriptedSource, WaitingClock, a_job, cut, pattern
 
 CONTENT = pattern(500_000)
 FILES = {"a.pdf": CONTENT, "b.pdf": b"b" * 20_000, "empty.txt": b""}
@@ -189,7 +189,7 @@ async def test_a_file_without_its_folder_is_flagged_and_the_others_go_on(tmp_pat
 )
 async def test_what_ends_the_run_leaves_the_rest_pending(tmp_path: Path, error: Exception) -> None:
     source = ScriptedSource({f"{number}.pdf": CONTENT for number in range(6)}, script={"2.pdf": [Body(9, error)]})
-    bench = Bench(tmp_path, source, a_job(performance={"parallel_writes": 1}))
+    bench = Bench(tmp_path, source, a_job(performance={"parallel_writes": 1}), WaitingClock())
     works = [source.work(name) for name in source.contents]
     async with bench.transfer() as (transfer, _, _):
         with pytest.raises(type(error)) as told:

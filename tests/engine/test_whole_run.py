@@ -9,7 +9,7 @@ from connectors.filesystem import FilesystemConnector
 from connectors.settings import FilesystemSettings
 from migration.errors import BudgetExhausted, ItemError
 from migration.runs import RunState
-from tests.engine.support import Bench, Body, QuickClock, ScriptedSource, a_job, cut, pattern
+from tests.engine.support import Bench, Body, QuickClock, ScriptedSource, WaitingClock, a_job, cut, pattern
 from tests.engine.whole import accounted_run, whole_run
 
 
@@ -71,7 +71,7 @@ async def test_a_run_without_calls_left_stops_and_the_next_one_continues_its_pla
     stop = BudgetExhausted("The hourly calls are used up", resume_at=QuickClock().now() + timedelta(hours=1))
     name = sorted(source.contents)[20]
     source.script[name] = [Body(0, stop)]
-    bench = Bench(tmp_path, source, a_job(performance={"parallel_writes": 2}))
+    bench = Bench(tmp_path, source, a_job(performance={"parallel_writes": 2}), WaitingClock())
     with pytest.raises(BudgetExhausted):
         await whole_run(bench)
     before = bench.found()
