@@ -18,7 +18,9 @@ from typing import Any
 from benchmarks.judge import JobFiles
 
 PHASES = ("analyze", "plan", "transfer", "verify", "report")
-WEIGHTS = {"start": 2, "analyze": 4, "plan": 3, "transfer": 7, "verify": 3, "report": 3}
+WEIGHTS = {"start": 2, "analyze": 4, "plan": 3, "transfer": 7, "verify": 3, "report": 2}
+ASKING = ("analyze", "transfer")
+"""The phases in which Procore is asked for something."""
 POLL_SECONDS = 0.004
 
 
@@ -49,12 +51,14 @@ class Lengths:
                 if 0 < took.total_seconds() < 5:  # longer: a kill lies in between
                     self.seconds[phase] = took.total_seconds()
 
-    def draw(self, chance: random.Random, record: dict[str, Any] | None, rows_left: int) -> Moment:
-        """A moment in a phase that the job's next start still has before it."""
+    def draw(self, chance: random.Random, victim: str, record: dict[str, Any] | None, rows_left: int) -> Moment:
+        """A moment in a phase that the job's next start still has before it and in which it needs the victim."""
         done = set()
         if record is not None and record["state"] != "finished":
             done = {phase for phase, times in record["phases"].items() if "finished_at" in times}
         before = [phase for phase in WEIGHTS if phase not in done]
+        if victim == "simulator":
+            before = [phase for phase in before if phase in ASKING] or before
         phase = chance.choices(before, [WEIGHTS[phase] for phase in before])[0]
         if phase == "transfer":
             return Moment(phase, chance.randint(0, max(1, rows_left // 2)), chance.uniform(0.0, 0.03))

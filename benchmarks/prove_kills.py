@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,15 @@ def main() -> int:
     return 0
 
 
-def prove(folder: Path, *, kills: int, seed: int, files: int) -> Tally:
-    """Kill until `kills` kills are made and the round they belong to is finished. Raises Violation."""
+def prove(folder: Path, *, kills: int, seed: int, files: int, victims: Sequence[str] | None = None) -> Tally:
+    """Kill until `kills` kills are made and the round they belong to is finished. Raises Violation.
+
+    `victims` are killed in turn; by default each is drawn.
+    """
     tally = Tally()
     with workplace(folder, "--seed", str(seed), "--files", str(files), *SIMULATOR) as place:
         place.connect("--hourly-calls", "100000", "--spike-calls", "1000")
-        proof = _Proof(place, random.Random(seed), tally, kills)
+        proof = _Proof(place, random.Random(seed), tally, kills, victims)
         while tally.killed < kills:
             proof.round()
     return tally
@@ -114,11 +118,14 @@ def prove(folder: Path, *, kills: int, seed: int, files: int) -> Tally:
 class _Proof:
     """The rounds of one proof."""
 
-    def __init__(self, place: Workplace, chance: random.Random, tally: Tally, kills: int) -> None:
+    def __init__(
+        self, place: Workplace, chance: random.Random, tally: Tally, kills: int, victims: Sequence[str] | None
+    ) -> None:
         self._place = place
         self._chance = chance
         self._tally = tally
         self._kills = kills
+        self._victims = victims
         self._lengths = Lengths()
         self._began = time.monotonic()
         self._truth = self._true_now()
@@ -137,8 +144,7 @@ class _Proof:
     def _until_done(self, job: JobFiles) -> None:
         while True:
             start = _Start(self._place, job, self._truth)
-            victim = self._chance.choice(VICTIMS) if self._tally.killed < self._kills else None
-            code = self._one_start(job, start, victim)
+            code = self._one_start(job, start, self._next_victim())
             judge_moment(job, self._truth)
             self._tally.calls_seen += start.judge_traffic()
             if code == DONE:
@@ -148,10 +154,15 @@ class _Proof:
                 print(f"{job.name}: done; {self._tally}", flush=True)
                 return
 
+    def _next_victim(self) -> str | None:
+        if self._tally.killed >= self._kills:
+            return None
+        return self._victims[self._tally.killed % len(self._victims)] if self._victims else self._chance.choice(VICTIMS)
+
     def _one_start(self, job: JobFiles, start: "_Start", victim: str | None) -> int:
         """Start once, kill the victim, wait for the end; the exit code. Raises Violation for one nothing explains."""
         self._tally.starts += 1
-        moment = self._lengths.draw(self._chance, job.latest_record(), start.rows_left())
+        moment = self._lengths.draw(self._chance, victim or "", job.latest_record(), start.rows_left())
         process = start.spawn()
         watched = Watched(job, process)
         excused: tuple[int, ...] = ()

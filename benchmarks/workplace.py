@@ -96,7 +96,8 @@ class Workplace:
 
     def environment(self) -> dict[str, str]:
         """The environment of commands: no Prefect server but the workplace's own."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        foreign = ("PREFECT_", "SITEHAUL_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return {**inherited, "NO_COLOR": "1"}
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -74,9 +74,6 @@ def _flow(name: FlowName) -> Callable[..., Awaitable[Any]]:
 
 
 def _carried_out(common: Common, flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> Ending:
-    import httpx
-    from prefect.exceptions import PrefectException
-
     from flows.cli.watching import on_console
     from flows.running import LISTENER
 
@@ -85,7 +82,9 @@ def _carried_out(common: Common, flow: Callable[..., Awaitable[Any]], job: Job, 
         token = LISTENER.set(endings.append)
         try:
             asyncio.run(_to_its_end(flow, job, parameters))
-        except (httpx.HTTPError, PrefectException, OSError) as error:
+        except Exception as error:
+            if not _means_that_prefect_is_gone(error):
+                raise
             common.leaving.at_once = True
             if not endings:
                 raise FatalError(
@@ -100,6 +99,15 @@ def _carried_out(common: Common, flow: Callable[..., Awaitable[Any]], job: Job, 
     if not endings:
         raise FatalError("flow-not-run", "Prefect ended the flow before it began.", fix="See the flow run in its UI.")
     return endings[-1]
+
+
+def _means_that_prefect_is_gone(error: Exception) -> bool:
+    """Whether Prefect could not be asked. The first request of a process that fails is told by it as a RuntimeError."""
+    import httpx
+    from prefect.exceptions import PrefectException
+
+    told = error.__cause__ if isinstance(error, RuntimeError) else error
+    return isinstance(told, (httpx.HTTPError, PrefectException, OSError))
 
 
 async def _to_its_end(flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> None:
