@@ -248,8 +248,8 @@ def judge_end(job: JobFiles, truth: Truth, said: dict[str, Any]) -> None:
     counts = said["counts"]
     if said["state"] != "done" or not said["adds_up"] or sum(counts.values()) != len(truth.files):
         raise Violation(f"{job.name}: it says {counts} of {len(truth.files)} files and calls itself {said['state']}")
-    if not Path(said["report"] or "").is_file():
-        raise Violation(f"{job.name}: there is no report")
+    if without := [run.name for run in runs if not (job.state / "runs" / run.name / "report.html").is_file()]:
+        raise Violation(f"{job.name}: there is no report of {without}")
 
 
 def _judge_destination(job: JobFiles, last: RunLeft, truth: Truth) -> None:

@@ -18,18 +18,21 @@ async def report() -> None:
 
 
 async def account_and_report(session: Session) -> None:
-    """Reconcile and report; the run is finished when every action has its final outcome, else it stops here."""
+    """Reconcile and report; the run is finished when every action has its final outcome, else it stops here.
+
+    What ends before the report is written (a kill, a full disk) leaves an unfinished run, so the next one writes it.
+    """
     session.run.reached(Phase.REPORT, session.clock.now())
     session.hub.begin(Phase.REPORT)
     account = await take_account()
     left = account.total.files["pending"] + account.total.files["retrying"]
     left += account.made_folders["pending"] + account.made_folders["retrying"]
     session.run.finished_phase(Phase.REPORT, session.clock.now())
+    await report()
     if left:
         session.run.stopped("some files failed for a passing reason", session.clock.now())
     else:
         session.run.finished(session.clock.now())
-    await report()
 
 
 async def account_for_what_was_done(session: Session, end: StoppedResumable | SiteHaulError) -> None:

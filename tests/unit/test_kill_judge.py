@@ -60,11 +60,9 @@ class Finished:
         self.job = JobFiles(folder / "state" / "job", folder / "destination")
         self.run = self.job.state / "runs" / "run1"
         self.truth = Truth.of(truth_rows())
-        self.said: dict[str, Any] = {
-            "state": "done", "adds_up": True, "counts": {"succeeded": 2, "revised": 1}, "report": str(folder / "report")
-        }  # fmt: skip
-        (folder / "report").touch()
+        self.said: dict[str, Any] = {"state": "done", "adds_up": True, "counts": {"succeeded": 2, "revised": 1}}
         self.run.mkdir(parents=True)
+        (self.run / "report.html").touch()
         self.record(state="finished")
         self.plan(plan_rows())
         (self.run / "plan.json").touch()
@@ -177,7 +175,7 @@ AT_THE_END: dict[str, tuple[Spoil, str]] = {
     "a staged name is left": (lambda f: f.write(["Drawings", ".sitehaul-ab.part"], b""), "staged names were left"),
     "a folder too many": (lambda f: f.path("Drawings", "Other").mkdir(), "the folders are not"),
     "a run was given up": (lambda f: f.record(state="running"), "given up"),
-    "the report is missing": (lambda f: Path(f.said["report"]).unlink(), "no report"),
+    "the report is missing": (lambda f: (f.run / "report.html").unlink(), "no report"),
     "it counts wrong": (lambda f: f.said.update(counts={"succeeded": 4}), "of 3 files"),
     "it does not add up": (lambda f: f.said.update(adds_up=False), "calls itself done"),
 }  # fmt: skip
