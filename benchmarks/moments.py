@@ -44,12 +44,13 @@ class Lengths:
     )
 
     def learn(self, record: dict[str, Any] | None) -> None:
-        """From run.json."""
-        for phase, times in (record or {"phases": {}})["phases"].items():
-            if "finished_at" in times and phase in ("plan", "verify"):
-                took = datetime.fromisoformat(times["finished_at"]) - datetime.fromisoformat(times["reached_at"])
-                if 0 < took.total_seconds() < 5:  # longer: a kill lies in between
-                    self.seconds[phase] = took.total_seconds()
+        """From the run.json of a run that needed one start only."""
+        if record is None or record["state"] != "finished" or len(record["starts"]) > 1:
+            return
+        for phase in ("analyze", "plan", "verify"):
+            times = record["phases"][phase]
+            took = datetime.fromisoformat(times["finished_at"]) - datetime.fromisoformat(times["reached_at"])
+            self.seconds[phase] = took.total_seconds()
 
     def draw(self, chance: random.Random, victim: str, record: dict[str, Any] | None, rows_left: int) -> Moment:
         """A moment in a phase that the job's next start still has before it and in which it needs the victim."""
