@@ -84,6 +84,8 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
         return EndState.WRONG, f"{done}, but verification found {different:,} that differ or are missing."
     if stopped is not None:
         return EndState.PENDING, f"{left:,} pending: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
+    if files["pending"]:
+        return EndState.PENDING, f"{left:,} pending: they have not been reached yet. {resume_sentence(None)}"
     if left:
         return EndState.PENDING, f"{left:,} pending: they failed for a passing reason; the next run tries them again."
     if flagged:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from connectors.registry import require_destination
 from migration.clock import Clock, SystemClock
 from migration.contract import Destination
 from migration.errors import ConfigurationError, ContractViolation, SiteHaulError, StoppedResumable
@@ -91,8 +92,6 @@ class Session:
     @property
     def writable(self) -> Destination:
         """The open destination of the job."""
-        from connectors.registry import require_destination
-
         if self.destination is None:
             raise ContractViolation("no-destination", "A step needs the destination, which this flow does not open")
         return require_destination(self.destination.connector, self.job.destination.connection)
@@ -194,6 +193,8 @@ async def opened_session(
             settings = await asyncio.to_thread(load_connection, location.connection) if wanted else None
             ends.append(await _opened(stack, job, location.connection, settings, clock) if settings else None)
             hourly_calls = hourly_calls or getattr(settings, "hourly_calls", None)
+        if ends[1] is not None:
+            require_destination(ends[1].connector, job.destination.connection)
         run = _begun(state, job, start, clock)
         hub = Hub(
             clock,
@@ -211,8 +212,6 @@ async def opened_session(
             destination=ends[1],
             hourly_calls=hourly_calls,
         )
-        if destination:
-            _ = session.writable
         stack.enter_context(_as_current(session))
         stack.enter_context(stopping_on_signals(session.stop))
         if not start.looks_back:

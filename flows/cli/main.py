@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
+from rich.text import Text
+from typer.exceptions import TyperException
 
 from flows.cli.exits import ExitCode, told_errors
 
@@ -53,6 +54,14 @@ def common_of(context: typer.Context) -> Common:
     return common
 
 
+def _show_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        print(f"sitehaul {version('sitehaul')}")
+        raise typer.Exit
+
+
 @app.callback()
 def common_options(
     context: typer.Context,
@@ -65,6 +74,9 @@ def common_options(
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's own messages.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Common to all commands."""
     folder = (home or Path.home() / ".sitehaul").expanduser().absolute()
@@ -91,13 +103,25 @@ def _run(leaving: Leaving) -> None:
     with told_errors(console, debug="--debug" in sys.argv):
         try:
             code = app(standalone_mode=False, obj=leaving)
-        except click.exceptions.Abort:
+        except typer.Abort:
             raise KeyboardInterrupt from None
-        except click.ClickException as error:
-            error.show()
+        except TyperException as error:
+            _tell_usage(console, error)
             sys.exit(ExitCode.USAGE)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+
+
+def _tell_usage(console: Console, error: TyperException) -> None:
+    """What is wrong with the command's words, and where to look."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "sitehaul"
+    words = error.format_message().strip()
+    if words and type(error).__name__ != "NoArgsIsHelpError":
+        paragraph = Text.assemble(("Error: ", "bold red"), words.rstrip(".") + f". See `{command} --help`.")
+        console.print(paragraph, soft_wrap=True)
+    elif context is not None:
+        console.print(context.get_help(), end="")
 
 
 def secret_from(file: Path | None, environment_name: str, prompt: str) -> str:

@@ -48,6 +48,7 @@ def _shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         yield home
     finally:
+        _tell_prefect_everything()
         if _change_users(home, -1) == 0:
             stop_worker(home)
             stop_server(home)
@@ -77,6 +78,16 @@ def new_home() -> Iterator[Callable[[], Path]]:
                 stop_worker(home)
                 stop_server(home)
                 shutil.rmtree(home.parent, ignore_errors=True)
+
+
+def _tell_prefect_everything() -> None:
+    """To be called before the server goes: at its exit Prefect tries for minutes to tell a server that is gone."""
+    if "prefect.events.worker" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        for worker in (EventsWorker, APILogWorker):
+            worker.drain_all(timeout=20, at_exit=False)
 
 
 def _change_users(home: Path, change: int) -> int:
