@@ -47,8 +47,12 @@ END_SECONDS_MAX = 120.0
 CALLS_AFTER_ANALYSIS_MAX = 3
 """What a start may ask of Procore's API when its run's analysis is finished and everything is where it was."""
 SIMULATOR = ("--max-file-bytes", "400000", "--latency-ms", "10", "--switch", "per_page_max=40",
-             "--switch", "hourly_calls=100000", "--switch", "spike_calls=1000")  # fmt: skip
-"""Small pages, so that an analysis has many moments; an allowance that 200 killed runs do not use up."""
+             "--switch", "hourly_calls=100000", "--switch", "spike_calls=1000",
+             "--switch", "bytes_per_second=20000000")  # fmt: skip
+"""Small pages, so that an analysis has many moments; an allowance that 200 killed runs do not use up; streams so slow
+that a large file is read over several connections."""
+LARGE_BYTES = 48_000_000
+ADDED = "Added later"
 
 
 @dataclass
@@ -139,6 +143,8 @@ class _Proof:
         self._edit(number)
         self._until_done(job)
         shutil.rmtree(job.destination)
+        self._place.simulator.edit(op="delete", project_id=self._place.simulator.project["id"], path=[ADDED])
+        self._truth = self._true_now()
         self._tally.rounds += 1
 
     def _until_done(self, job: JobFiles) -> None:
@@ -193,7 +199,7 @@ class _Proof:
             raise Violation(f"a run, {how}, did not end in {END_SECONDS_MAX:.0f} s; see {start.log}") from None
 
     def _edit(self, number: int) -> None:
-        """People work on the project: every fourth file gets a new version, and some are added."""
+        """People work on the project: every fourth file gets a new version, and some files are added, one is large."""
         project_id = self._place.simulator.project["id"]
         files = sorted(self._truth.files)
         for file_id in self._chance.sample(files, len(files) // 4):
@@ -201,12 +207,11 @@ class _Proof:
                 op="add_version", project_id=project_id, id=int(file_id), body=f"edit-{number}-{file_id}",
                 size_bytes=self._chance.randint(0, 300_000),
             )  # fmt: skip
-        for added in range(5):
-            path = ["Added later", f"round {number}", f"file {added}.pdf"]
+        for added, size_bytes in enumerate([LARGE_BYTES, 0, 1, 4_096, 300_000]):
+            path = [ADDED, f"round {number}", f"file {added}.pdf"]
             self._place.simulator.edit(
-                op="add_file", project_id=project_id, path=path, body=f"added-{number}-{added}",
-                size_bytes=self._chance.randint(0, 300_000),
-            )  # fmt: skip
+                op="add_file", project_id=project_id, path=path, body=f"added-{number}-{added}", size_bytes=size_bytes
+            )
         self._truth = self._true_now()
 
     def _true_now(self) -> Truth:
