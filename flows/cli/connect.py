@@ -1,19 +1,22 @@
 """`sitehaul connect …` and `sitehaul test`: connections are tried before they are saved."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from connectors.settings import ConnectionSettings, FilesystemSettings, ProcoreSettings
 from flows.cli.main import app, common_of, secret_from
-from migration.contract import ConnectionReport
 from migration.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from connectors.settings import ConnectionSettings, ProcoreSettings
+    from migration.contract import ConnectionReport
 
 connect = typer.Typer(no_args_is_help=True, help="Save a connection; it is tested first.")
 app.add_typer(connect, name="connect")
@@ -89,6 +92,8 @@ def connect_filesystem(
     force: Force = False,
 ) -> None:
     """Save access to a local folder or a mounted file share."""
+    from connectors.settings import FilesystemSettings
+
     values = {"folder": folder.expanduser().absolute(), "durability": durability, "names": names}
     _try_and_save(context, name, _validated(FilesystemSettings, values), force=force)
 
@@ -134,7 +139,7 @@ def test_connection(
         raise ConfigurationError("connection-not-usable", f"The connection '{name}' cannot be used as it is.")
 
 
-def _try_and_save(context: typer.Context, name: str, settings: "ConnectionSettings", *, force: bool) -> None:
+def _try_and_save(context: typer.Context, name: str, settings: ConnectionSettings, *, force: bool) -> None:
     from flows.cli.started import ready_server
     from tasks.connections import save_connection
 
@@ -154,14 +159,14 @@ def _try_and_save(context: typer.Context, name: str, settings: "ConnectionSettin
     common.console.print(f"Saved as [bold]{name}[/bold].")
 
 
-async def _test(name: str, settings: "ConnectionSettings") -> "ConnectionReport":
+async def _test(name: str, settings: ConnectionSettings) -> ConnectionReport:
     from tasks.connections import opened
 
     async with opened(name, settings) as connector:
         return await connector.test()
 
 
-async def _sign_in(console: Console, settings: "ProcoreSettings") -> None:
+async def _sign_in(console: Console, settings: ProcoreSettings) -> None:
     from connectors.procore.oauth import authorization_url, exchange_code
     from tasks.tokens import PrefectTokenStore
 
@@ -172,6 +177,7 @@ async def _sign_in(console: Console, settings: "ProcoreSettings") -> None:
 
 
 def _validated(model: Any, values: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
 
     try:
         return model(**values)
@@ -207,7 +213,7 @@ def simulator_values(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report_as_json(report: "ConnectionReport") -> dict[str, Any]:
+def _report_as_json(report: ConnectionReport) -> dict[str, Any]:
     return {
         "usable": report.usable,
         "who": report.who,
@@ -219,7 +225,7 @@ def _report_as_json(report: "ConnectionReport") -> dict[str, Any]:
     }
 
 
-def _show(console: Console, name: str, report: "ConnectionReport") -> None:
+def _show(console: Console, name: str, report: ConnectionReport) -> None:
     console.print(Text.assemble((name, "bold"), f": signed in as {report.who}" if report.who else ""))
     for finding in report.findings:
         mark, style = _MARKS.get(finding.level, ("·", ""))

@@ -71,11 +71,11 @@ def demo(
     server = ready_server(common)
     with common.console.status("Starting the simulated Procore …"):
         procore = SimulatedProcore(place / "procore")
-        facts = procore.start(*_options(files))
+        facts = procore.start(*_options(files, is_made=procore.has_world))
         _simulate(procore, facts, calls=simulate_budget, faults=simulate_faults, edits=simulate_edits)
     job = _job(place, facts, hourly_calls=simulate_budget or HOURLY_CALLS)
     say(
-        Text(f"“{facts['projects'][0]['name']}” → {place / 'copied'}, with names every system accepts"),
+        Text(f"“{facts['projects'][0]['name']}” → {place / 'copied'}"),
         soft_wrap=True,
     )
     ending = run_flow(common, "migrate", job)
@@ -93,9 +93,11 @@ def _exit_code(ending: "Ending") -> int:
     return 0 if shown else exit_code(ending)
 
 
-def _options(files: int) -> list[str]:
-    """How the simulated Procore is made; a folder that has a world already continues it."""
-    values = {"--seed": SEED, "--files": files, "--max-file-bytes": FILE_BYTES_MAX, "--latency-ms": LATENCY_MS}
+def _options(files: int, *, is_made: bool) -> list[str]:
+    """How the simulated Procore is made and behaves; a world that is made already stays as it is."""
+    values: dict[str, int] = {"--latency-ms": LATENCY_MS}
+    if not is_made:
+        values |= {"--seed": SEED, "--files": files, "--max-file-bytes": FILE_BYTES_MAX}
     return [word for name, value in values.items() for word in (name, str(value))]
 
 
@@ -134,7 +136,7 @@ def _job(place: Path, facts: dict[str, Any], *, hourly_calls: int) -> "Job":
     (place / "copied").mkdir(exist_ok=True)
     values = simulator_values(facts) | {"hourly_calls": hourly_calls}
     save_connection("procore", ProcoreSettings(**values))
-    save_connection("copied", FilesystemSettings(folder=place / "copied", names="portable"))
+    save_connection("copied", FilesystemSettings(folder=place / "copied"))
     project = facts["projects"][0]["name"]
     return Job(
         name=JOB,

@@ -21,6 +21,11 @@ class SimulatedProcore:
 
     folder: Path
 
+    @property
+    def has_world(self) -> bool:
+        """Whether there is a complete world in the folder; its making options are fixed then."""
+        return (self.folder / "procore.sqlite").is_file()
+
     def start(self, *options: str) -> dict[str, Any]:
         """Start it, or find it running; its facts (addresses, client, projects) once it serves.
 

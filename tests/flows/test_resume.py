@@ -120,7 +120,8 @@ async def test_a_budget_used_up_in_the_transfer_leaves_files_pending(
     again = await place.run()
     assert again.state is EndState.PENDING, again.sentence
     assert again.run is not None and again.run.run_id == stopped.run.run_id
-    assert len(api_calls(place)) <= calls + place.job.performance.parallel_writes, "a system that refused is not asked again before the time it named"
+    in_flight = place.job.performance.parallel_writes
+    assert len(api_calls(place)) <= calls + in_flight, "who was refused does not ask again before the time named"
 
 
 async def test_a_source_that_goes_away_and_comes_back(
