@@ -21,7 +21,7 @@ def analysis(folder: Path, *, documents: int) -> Table:
         whole = measured(place.command(*words), place.environment())
         summary = json.loads(whole.stdout)
         run = Path(summary["folder"])
-        header = json.loads((run / "source" / "inventory" / "header.json").read_text("utf-8"))
+        header = json.loads((run / "source" / "inventory" / "_header.json").read_text("utf-8"))
         alone = measured(
             [sys.executable, "-m", "benchmarks.list_alone", str(place.simulator.folder), str(folder / "alone")]
         )

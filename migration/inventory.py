@@ -1,8 +1,9 @@
 """Inventories: the complete listing of one system below one root, written as it arrives and readable by anybody.
 
 An inventory is a folder of Parquet files `part-NNNNN.parquet` (columns: migration/inventory_format.py), problem files
-`problems-NNNNN.parquet` where a page had any, and `header.json`, which names the files that count, their digests and
-the cursor that continues the walk. A file that the header does not name was left by a crash and is ignored.
+`_problems-NNNNN.parquet` where a page had any, and `_header.json`, which names the files that count, their digests and
+the cursor that continues the walk. Names that begin with `_` are skipped by whoever reads the folder as a data set
+(pandas, Spark). A file that the header does not name was left by a crash and is ignored.
 """
 
 import hashlib
@@ -210,7 +211,7 @@ class InventoryWriter:
             part = self._write_part(f"part-{len(header.parts):05d}.parquet", to_table(gathered.entries))
             header = replace(header, parts=(*header.parts, part))
         if gathered.problems:
-            name = f"problems-{len(header.problem_parts):05d}.parquet"
+            name = f"_problems-{len(header.problem_parts):05d}.parquet"
             part = self._write_part(name, to_problem_table(gathered.problems))
             header = replace(header, problem_parts=(*header.problem_parts, part))
         self._save(replace(header, cursor=cursor, listed=cursor is None))
@@ -279,7 +280,7 @@ class _Gathered:
         )
 
 
-_HEADER = "header.json"
+_HEADER = "_header.json"
 
 
 def _read_header(folder: Path) -> InventoryHeader | None:

@@ -1,6 +1,5 @@
 """The report of one run: one self-contained HTML file with CSV files beside it. Reads the run's files only."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from migration.actions import OutcomeWord
+from migration.errors import PlanError
+from migration.inventory import Inventory
 from migration.jobs import Job, Location
 from migration.plan_format import PlanSummary
 from migration.plans import Plan
@@ -183,11 +184,10 @@ def _phase_seconds(record: RunRecord) -> dict[str, float | None]:
 
 
 def _listing_calls(run: RunPaths) -> int | None:
-    header = run.source_inventory / "header.json"
-    if not header.is_file():
+    try:
+        return Inventory.load(run.source_inventory).header.calls
+    except PlanError:
         return None
-    calls: int | None = json.loads(header.read_text("utf-8")).get("calls")
-    return calls
 
 
 _FOR_PEOPLE = f"""

@@ -77,12 +77,14 @@ def test_an_inventory_says_what_it_holds(tmp_path: Path) -> None:
     inventory.check()
 
 
-def test_analysts_read_it_with_pandas(tmp_path: Path) -> None:
+def test_analysts_read_the_folder_with_pandas(tmp_path: Path) -> None:
     one = writer(tmp_path)
-    one.write_page(page(["A/x = 5 t1", "y = ?"], "1"))
+    problem = ListingProblem(("B",), "not-visible", "No permission.")
+    one.write_page(WalkPage(tuple(entries("procore", ["A/x = 5 t1", "y = ?"])), (problem,), "1", 1))
     one.write_page(page(["z = 7"], None))
-    inventory = one.finish()
-    frame = pd.concat([pd.read_parquet(part) for part in inventory.parts()])
+    one.finish()
+    frame = pd.read_parquet(tmp_path)
+    assert len(frame) == 4
     assert frame["size_bytes"].sum() == 12
     assert str(frame["modified_at"].dtype).startswith("datetime64")
 
@@ -111,7 +113,7 @@ def test_a_listing_that_began_again_discards_what_was_before(tmp_path: Path) -> 
     inventory = one.finish()
     assert names(inventory) == ["d"]
     assert (inventory.header.calls, inventory.header.restarts, inventory.header.entries) == (3, 1, 1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["header.json", "part-00000.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["_header.json", "part-00000.parquet"]
 
 
 def test_pages_without_calls_are_gathered(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_damaged_inventory_is_refused(tmp_path: Path, damage: str) -> None:
     one = writer(tmp_path)
     one.write_page(page(["a"], None))
     one.finish()
-    part, header = tmp_path / "part-00000.parquet", tmp_path / "header.json"
+    part, header = tmp_path / "part-00000.parquet", tmp_path / "_header.json"
     if damage == "gone":
         part.unlink()
     elif damage == "changed":

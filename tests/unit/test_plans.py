@@ -196,7 +196,7 @@ def test_a_changed_plan_or_inventory_is_refused(tmp_path: Path) -> None:
     assert refused(plan.run) == "plan-changed"
     plan.run.plan.write_bytes(content)
     assert Plan.load(plan.run).summary == plan.summary
-    header = plan.run.source_inventory / "header.json"
+    header = plan.run.source_inventory / "_header.json"
     facts = json.loads(header.read_text())
     facts["parts"][0]["digest"] = "0" * 64
     header.write_text(json.dumps(facts))
