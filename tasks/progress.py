@@ -55,7 +55,8 @@ class Hub:
     clock: Clock
     watcher: Watcher
     calls: Callable[[], int]
-    calls_left: Callable[[], int | None]
+    calls_left: int | None = None
+    """As last asked; asking costs a request, so that is not done here."""
     standing: Standing | None = None
     _phase: Phase | None = None
     _began: float = 0.0
@@ -96,7 +97,7 @@ class Hub:
         self.standing = Standing(
             progress=complete,
             calls=self.calls(),
-            calls_left=self.calls_left(),
+            calls_left=self.calls_left,
             seconds=seconds,
             files_per_second=files / seconds if files and seconds > 0.5 else None,
             bytes_per_second=size / seconds if size and seconds > 0.5 else None,

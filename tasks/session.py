@@ -200,7 +200,6 @@ async def opened_session(
             clock,
             watcher_of_this_run(),
             calls=lambda: sum(end.budget.calls_taken for end in ends if end),
-            calls_left=lambda: calls_left(ends[0]),
         )
         session = Session(
             job=job,
@@ -225,12 +224,6 @@ async def _opened(
 ) -> Opened:
     opening = opened_with_budget(connection, settings, on_budget_exhausted=job.on_budget_exhausted, clock=clock)
     return await stack.enter_async_context(opening)
-
-
-def calls_left(end: Opened | None) -> int | None:
-    """What the budget of a connection believes is left of the hour; None when its calls are not limited."""
-    left: int | None = getattr(end.budget, "calls_left", None) if end else None
-    return left
 
 
 def _begun(state: JobState, job: Job, start: Start, clock: Clock) -> Run:

@@ -27,6 +27,7 @@ from prefect.logging import get_run_logger
 from migration.errors import SiteHaulError
 from migration.progress import Phase
 from migration.reconciliation import Reconciliation
+from tasks.budget import PrefectCallBudget
 from tasks.progress import Standing, size_text, standing_line
 from tasks.server import restart_own_server
 from tasks.session import Session
@@ -51,13 +52,15 @@ _log = logging.getLogger("sitehaul.telling")
 @asynccontextmanager
 async def told_to_prefect(session: Session) -> AsyncIterator[None]:
     """While inside, the run's progress goes to Prefect every few seconds."""
-    beat = asyncio.create_task(_Beat(session).go_on(), name="progress")
+    teller = _Beat(session)
+    beat = asyncio.create_task(teller.go_on(), name="progress")
     try:
         yield
     finally:
         beat.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beat
+    await _told(teller.is_done)
 
 
 async def publish_ending(session: Session, state: str, sentence: str) -> None:
@@ -84,13 +87,31 @@ class _Beat:
         self._session = session
         self._artifact: UUID | None = None
         self._told: str | None = None
+        self._waits_until: str | None = None
 
     async def go_on(self) -> None:
         while True:
             standing = self._session.hub.standing
             if standing is not None:
                 await _told(self._tell, standing)
+            await _told(self._ask_budget)
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def is_done(self) -> None:
+        """The phases are through."""
+        if self._artifact is not None:
+            await aupdate_progress_artifact(self._artifact, 100.0)
+
+    async def _ask_budget(self) -> None:
+        """How many calls are left, and whether the run waits for some; only budgets that are kept here know."""
+        budget = self._session.source.budget if self._session.source else None
+        if not isinstance(budget, PrefectCallBudget):
+            return
+        self._session.hub.calls_left = await budget.left()
+        until = f"{budget.waiting_until:%H:%M} UTC" if budget.waiting_until is not None else None
+        if until is not None and until != self._waits_until:
+            self._session.hub.say(f"Waiting for API calls, until about {until}.")
+        self._waits_until = until
 
     async def _tell(self, standing: Standing) -> None:
         line = standing_line(standing)
