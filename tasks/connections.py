@@ -18,6 +18,7 @@ from migration.contract import Source
 from migration.errors import ConfigurationError
 from migration.jobs import OnBudgetExhausted
 from tasks.allowances import Windows
+from tasks.asking import answered, nobody_answered
 
 _SETTINGS: TypeAdapter[ConnectionSettings] = TypeAdapter(ConnectionSettings)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
@@ -51,7 +52,7 @@ def save_connection(name: str, settings: ConnectionSettings) -> None:
     values = json.dumps(_revealed(settings.model_dump(mode="python")), default=str)
     block = SiteHaulConnection(system=settings.kind, description=_description(settings), settings=SecretStr(values))
     with _told_server_errors():
-        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg] # async_dispatch adds _sync
+        answered(lambda: block.save(name, overwrite=True, _sync=True))  # type: ignore[call-arg] # by async_dispatch
 
 
 def load_connection(name: str) -> ConnectionSettings:
@@ -60,7 +61,7 @@ def load_connection(name: str) -> ConnectionSettings:
     from tasks.blocks import SiteHaulConnection
 
     with _told_server_errors():
-        documents = {one.name: one for one in _documents(include_secrets=True)}
+        documents = {one.name: one for one in answered(lambda: _documents(include_secrets=True))}
     if name not in documents:
         raise _not_found(name, sorted(str(known) for known in documents))
     saved = SiteHaulConnection.model_validate(documents[name].data)
@@ -78,7 +79,8 @@ def load_connection(name: str) -> ConnectionSettings:
 def list_connections() -> list[tuple[str, str]]:
     """(name, system) of every saved connection, by name."""
     with _told_server_errors():
-        return sorted((str(one.name), str(one.data["system"])) for one in _documents(include_secrets=False))
+        documents = answered(lambda: _documents(include_secrets=False))
+    return sorted((str(one.name), str(one.data["system"])) for one in documents)
 
 
 def delete_connection(name: str) -> None:
@@ -86,7 +88,7 @@ def delete_connection(name: str) -> None:
     from prefect.client.orchestration import get_client
 
     with _told_server_errors():
-        documents = {str(one.name): one for one in _documents(include_secrets=False)}
+        documents = {str(one.name): one for one in answered(lambda: _documents(include_secrets=False))}
         if name not in documents:
             raise _not_found(name, sorted(documents))
         with get_client(sync_client=True) as client:
@@ -211,7 +213,9 @@ def _not_found(name: str, known: list[str]) -> ConfigurationError:
 def _told_server_errors() -> Iterator[None]:
     try:
         yield
-    except httpx.TransportError as error:
+    except (httpx.TransportError, RuntimeError) as error:
+        if not nobody_answered(error):
+            raise
         raise ConfigurationError(
             "server-unreachable",
             f"The Prefect server, which keeps the connections, does not answer ({error}).",

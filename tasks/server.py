@@ -30,6 +30,7 @@ __all__ = [
     "WorkerStatus",
     "deploy_all",
     "ensure_server",
+    "own_server_died",
     "restart_own_server",
     "server_status",
     "start_worker",
@@ -109,6 +110,14 @@ def stop_server(home: Path) -> bool:
         return False
     with process.locked():
         return process.stop()
+
+
+def own_server_died() -> bool:
+    """Whether this process uses SiteHaul's own server and it does not run (any more). Asks nobody, so costs nothing."""
+    api_url = os.environ.get(OWN_SERVER_VARIABLE)
+    if not api_url or os.environ.get("PREFECT_API_URL") != api_url:
+        return False
+    return not BackgroundProcess(Path(os.environ["PREFECT_HOME"]), "server").running()
 
 
 def restart_own_server() -> None:

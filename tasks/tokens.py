@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from connectors.settings import ProcoreSettings
 from connectors.tokens import Tokens
 from migration.errors import ConfigurationError, FatalError
+from tasks.asking import answered_async
 from tasks.clients import client_name
 from tasks.prefect_settings import OWN_SERVER_VARIABLE
 
@@ -40,11 +41,17 @@ class PrefectTokenStore:
         from tasks.blocks import SiteHaulTokens
 
         try:
-            block: SiteHaulTokens = await SiteHaulTokens.aload(self._client)
+            block: SiteHaulTokens = await answered_async(lambda: SiteHaulTokens.aload(self._client))
         except ValueError as error:
             if "Unable to find block document" in str(error):
                 return None
             raise self._unreadable() from None
+        except (httpx.HTTPError, RuntimeError) as error:
+            raise FatalError(
+                "server-gone",
+                f"The Prefect server, which keeps the sign-in, does not answer ({type(error).__name__}).",
+                fix="Run the same command again when it does; what is done is recorded.",
+            ) from error
         try:
             return Tokens.from_json(block.tokens.get_secret_value())
         except ValueError:
@@ -55,8 +62,8 @@ class PrefectTokenStore:
 
         block = SiteHaulTokens(client=self._client, tokens=SecretStr(tokens.to_json()))
         try:
-            await block.asave(self._client, overwrite=True)
-        except httpx.HTTPError as error:
+            await answered_async(lambda: block.asave(self._client, overwrite=True))
+        except (httpx.HTTPError, RuntimeError) as error:
             raise FatalError(
                 "tokens-not-saved",
                 f"The new sign-in could not be stored on the Prefect server ({type(error).__name__}).",

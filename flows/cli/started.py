@@ -102,16 +102,19 @@ def _carried_out(common: Common, flow: Callable[..., Awaitable[Any]], job: Job, 
 
 
 def _means_that_prefect_is_gone(error: Exception) -> bool:
-    """Whether Prefect could not be asked. The first request of a process that fails is told by it as a RuntimeError."""
     import httpx
     from prefect.exceptions import PrefectException
 
-    told = error.__cause__ if isinstance(error, RuntimeError) else error
-    return isinstance(told, (httpx.HTTPError, PrefectException, OSError))
+    from tasks.asking import nobody_answered
+
+    return nobody_answered(error) or isinstance(error, (httpx.HTTPError, PrefectException, OSError))
 
 
 async def _to_its_end(flow: Callable[..., Awaitable[Any]], job: Job, parameters: dict[str, Any]) -> None:
-    await flow(job, **parameters, return_state=True)
+    from tasks.keeping import server_kept_running
+
+    async with server_kept_running():
+        await flow(job, **parameters, return_state=True)
 
 
 @contextmanager
