@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import httpx
-from tenacity import AsyncRetrying, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from tasks.server import restart_own_server
 
@@ -37,7 +44,7 @@ async def answered_async(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         retry=retry_if_exception(nobody_answered),
         wait=wait_random_exponential(multiplier=0.2, max=3.0),
         stop=stop_after_delay(ASK_SECONDS_MAX),
-        before_sleep=lambda _state: asyncio.to_thread(restart_own_server),
+        before_sleep=_started_again,
         reraise=True,
     )
 
@@ -46,6 +53,10 @@ async def answered_async(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
 
     answer: _Answer = await retrying(attempt)
     return answer
+
+
+async def _started_again(_state: RetryCallState) -> None:
+    await asyncio.to_thread(restart_own_server)
 
 
 def nobody_answered(error: BaseException | None) -> bool:

@@ -28,6 +28,7 @@ def kill_server(home: Path) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 async def test_a_server_that_dies_is_brought_back_while_it_is_needed(home: Path) -> None:
     await asyncio.to_thread(ensure_server, home)
     assert not own_server_died()
@@ -39,6 +40,7 @@ async def test_a_server_that_dies_is_brought_back_while_it_is_needed(home: Path)
     assert not own_server_died()
 
 
+@pytest.mark.slow
 async def test_connections_and_sign_ins_are_read_and_kept_although_the_server_just_died(home: Path) -> None:
     await asyncio.to_thread(ensure_server, home)
     settings = FilesystemSettings(folder=home)
@@ -49,7 +51,6 @@ async def test_connections_and_sign_ins_are_read_and_kept_although_the_server_ju
     kill_server(home)
     renewed = Tokens(access_token="access", refresh_token="refresh", expires_at=datetime.now(UTC), client_id="client")
     await tokens.save(renewed)
-    kill_server(home)
     assert await tokens.load() == renewed
 
 
