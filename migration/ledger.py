@@ -44,6 +44,8 @@ __all__ = ["OUTCOMES_SCHEMA", "Latest", "Ledger", "Staged"]
 GROUP_MAX = 500
 """How many waiting writes one transaction takes."""
 EXPORT_ROWS = 20_000
+SPACE_MIN_BYTES = 1024 * 1024
+"""With less free, an I/O error of the ledger is taken for a full disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,7 @@ class _Told:
 
 
 def _fatal(path: Path, what: str) -> FatalError:
-    if "full" in what:
+    if "full" in what or ("I/O error" in what and _has_no_space(path.parent)):
         return FatalError("disk-full", f"The ledger {path} cannot grow: {what}.", fix="Free some space and run again.")
     if "locked" in what or "readonly" in what or "unable to open" in what:
         return FatalError(
@@ -241,12 +243,22 @@ def _fatal(path: Path, what: str) -> FatalError:
             f"The ledger {path} cannot be opened or written: {what}.",
             fix="Make the file and its folder writable, close other programs that hold it, and run again.",
         )
+    if "I/O error" in what:
+        return FatalError(
+            "disk-error", f"The disk with the ledger {path} failed: {what}.", fix="Check the disk and run again."
+        )
     return FatalError(
         "ledger-unreadable",
         f"The ledger {path} is damaged or is not a ledger: {what}.",
         fix="Move it (with its -wal and -shm files) out of the job's folder; the next run plans anew and recognises "
         "what is already at the destination.",
     )
+
+
+def _has_no_space(folder: Path) -> bool:
+    """SQLite calls some of its failures on a full disk an I/O error."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize < SPACE_MIN_BYTES or (space.f_files > 0 and space.f_favail == 0)
 
 
 def _prepared_engine(path: Path) -> sa.Engine:

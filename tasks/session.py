@@ -6,10 +6,11 @@ walks through and keeps the parameters of tasks.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,7 @@ from migration.verification import Verification
 from tasks.connections import Opened, load_connection, opened_with_budget
 from tasks.progress import Hub, Unwatched, Watcher
 from tasks.signals import stopping_on_signals
+from tasks.state_disk import told_disk_faults
 
 if TYPE_CHECKING:
     from connectors.settings import ConnectionSettings
@@ -181,12 +183,14 @@ async def opened_session(
     """The session in which a flow works on a run of the job.
 
     Raises JobRunning when another process runs the job, ConfigurationError for connections that are missing or not
-    fit; nothing is begun then. However the inside ends, run.json says how: an error as failed, a stop as stopped; a
-    flow that got through says `finished` itself.
+    fit; nothing is begun then. Raises FatalError when the disk with the job's state is full or fails. However the
+    inside ends, run.json says how: an error as failed, a stop as stopped; a flow that got through says `finished`
+    itself.
     """
     clock = clock or SystemClock()
     state = job_state(job.name)
     async with AsyncExitStack() as stack:
+        stack.enter_context(told_disk_faults(state.folder))
         stack.enter_context(job_lock(state, clock.now()))
         hourly_calls, ends = None, []
         for location, wanted in ((job.source, source), (job.destination, destination)):
@@ -215,6 +219,7 @@ async def opened_session(
         stack.enter_context(stopping_on_signals(session.stop))
         if not start.looks_back:
             stack.enter_context(_recorded_end(session))
+            stack.enter_context(told_disk_faults(state.folder))
         hub.say(run.why)
         yield session
 
@@ -276,14 +281,22 @@ def _recorded_end(session: Session) -> Iterator[None]:
     try:
         yield
     except StoppedResumable as stop:
-        run.stopped(stop.reason, clock.now(), stop.resume_at)
+        _record(session, partial(run.stopped, stop.reason, clock.now(), stop.resume_at))
         raise
     except SiteHaulError as error:
-        run.failed(error.code, error.message, clock.now())
+        _record(session, partial(run.failed, error.code, error.message, clock.now()))
         raise
     except Exception as error:
-        run.failed("unexpected", f"{type(error).__name__}: {error}", clock.now())
+        _record(session, partial(run.failed, "unexpected", f"{type(error).__name__}: {error}", clock.now()))
         raise
     except BaseException:
-        run.stopped("it was interrupted", clock.now())
+        _record(session, partial(run.stopped, "it was interrupted", clock.now()))
         raise
+
+
+def _record(session: Session, end: Callable[[], None]) -> None:
+    """Record the end; where that is impossible the run looks as if its process had died, which loses nothing."""
+    try:
+        end()
+    except OSError as error:
+        session.hub.say(f"How the run ended could not be recorded: {error}")
