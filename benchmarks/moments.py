@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.judge import JobFiles
 
 PHASES = ("analyze", "plan", "transfer", "verify", "report")
-WEIGHTS = {"start": 2, "analyze": 4, "plan": 3, "transfer": 7, "verify": 3, "report": 2}
+WEIGHTS = {"start": 1, "analyze": 6, "plan": 3, "transfer": 7, "verify": 2, "report": 2}
 ASKING = ("analyze", "transfer")
 """The phases in which Procore is asked for something."""
 POLL_SECONDS = 0.004
