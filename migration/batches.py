@@ -24,17 +24,23 @@ class Work:
     entry: Entry
 
 
-def load_batches(plan: Plan, inventory: Inventory, batch_files: int) -> Iterator[list[Work]]:
+def load_batches(
+    plan: Plan, inventory: Inventory, batch_files: int, *, first_batch_files: int | None = None
+) -> Iterator[list[Work]]:
     """The plan's copies in plan order, joined with the source entries they read, `batch_files` at a time.
+
+    A first batch of another length (`first_batch_files`) keeps batches that are carried out side by side from ending
+    at the same moment.
 
     Memory stays bounded whatever the plan's size. Raises PlanError `plan-changed` when the inventory lacks an entry.
     """
     batch: list[Work] = []
+    wanted = first_batch_files or batch_files
     for work in _works(plan, inventory):
         batch.append(work)
-        if len(batch) == batch_files:
+        if len(batch) == wanted:
             yield batch
-            batch = []
+            batch, wanted = [], batch_files
     if batch:
         yield batch
 

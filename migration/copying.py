@@ -195,7 +195,7 @@ class Copier:
 
     async def _put_streamed(self, work: Work, staging: "_Staging", patience: Patience, moved: Moved) -> Stored:
         size_bytes, action = work.entry.size_bytes, work.action
-        body = Body(self._source, work.entry, patience, self._pool, moved)
+        body = Body(self._source, work.entry, patience, self._pool, moved, staging.arrived)
 
         async def stage() -> None:
             await staging.record(body.size_bytes, await body.sha256())
@@ -293,6 +293,10 @@ class _Staging:
         self.path = path
         self.sha256 = ""
 
+    def arrived(self) -> None:
+        """Everything has been read: another file may be in flight instead."""
+        self._slot.release()
+
     async def record(self, size_bytes: int, sha256: str) -> None:
         """Make the staged event durable. Raises RetryableError when what was read is not what the source had listed."""
         entry, action = self._work.entry, self._work.action
@@ -304,7 +308,7 @@ class _Staging:
                 "checksum-differs", "The content read does not have the checksum the source had listed"
             )
         self._size_bytes, self.sha256 = size_bytes, sha256
-        self._slot.release()
+        self.arrived()
         self._at(CopyPoint.WRITTEN, action.action_id)
         staged = Staged(
             action_id=action.action_id,

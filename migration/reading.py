@@ -61,11 +61,21 @@ class Hasher:
 class Body:
     """The content of one entry, once, in order."""
 
-    def __init__(self, source: Source, entry: Entry, patience: Patience, pool: Executor, moved: Moved) -> None:
+    def __init__(
+        self,
+        source: Source,
+        entry: Entry,
+        patience: Patience,
+        pool: Executor,
+        moved: Moved,
+        arrived: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`arrived` is called once everything has been read and the source is let go of."""
         self._source = source
         self._entry = entry
         self._patience = patience
         self._moved = moved
+        self._arrived = arrived
         self.hasher = Hasher(pool)
         """Has taken what has passed."""
         self.size_bytes = 0
@@ -91,6 +101,7 @@ class Body:
                         await self.hasher.add((chunk,))
                         yield chunk
                 self._check_end()
+                self._arrived()
                 whole = True
             except RetryableError as error:
                 await self._reopen_after(error, began_at)

@@ -288,7 +288,9 @@ class _Feed:
         self._transfer = transferring(session)
         self._only_pending = only_pending
         size = max(session.job.performance.batch_files, math.ceil(self.total / BATCHES_MAX))
-        self._batches: Iterator[list[Work]] = iter(load_batches(plan, inventory, size))
+        self._batches: Iterator[list[Work]] = iter(
+            load_batches(plan, inventory, size, first_batch_files=math.ceil(size / BATCHES_AT_ONCE))
+        )
         self._lock = asyncio.Lock()
         self._handed_out = 0
 
