@@ -35,14 +35,6 @@ class Answer:
         return cls(status, text.encode(), [(b"content-type", f"{kind}; charset=utf-8".encode())])
 
 
-class Refusal(Exception):
-    """Ends the handling of a request with an answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
-
-
 @dataclass(slots=True)
 class Call:
     """One request, its body not yet read."""

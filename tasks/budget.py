@@ -179,8 +179,6 @@ class PrefectCallBudget:
         await self._pause.begin(seconds)
         await self._wait_or_stop(seconds, "Procore refuses further calls for now")
 
-    # -- at the start --
-
     async def _begin(self) -> None:
         seen = await self._limits.read_note(self.names.seen)
         self._seen = {window: int(seen[str(window)]) for window in Window if isinstance(seen.get(str(window)), int)}
@@ -207,8 +205,6 @@ class PrefectCallBudget:
     def _allowance(self, window: Window) -> int:
         """What may be used: the operator's setting, or less when the system said so."""
         return min(self._configured[window], self._seen.get(window, self._configured[window]))
-
-    # -- taking --
 
     async def _fill_spike(self, calls: int) -> None:
         while (missing := calls - self._spike.available(self._limits.moment())) > 0:
@@ -294,8 +290,6 @@ class PrefectCallBudget:
         else:
             self._free_at_most = state.free
 
-    # -- waiting --
-
     async def _wait_for_slots(self, state: LimitState, missing: int) -> None:
         if self.mechanism is Mechanism.BUCKET:
             seconds = (missing - state.free) / max(state.per_second, 1e-6)
@@ -339,8 +333,6 @@ class PrefectCallBudget:
     async def _respect_pause(self) -> None:
         if (seconds := await self._pause.seconds_left()) > 0:
             await self._wait_or_stop(seconds, "Procore refuses further calls for now")
-
-    # -- what the headers say --
 
     def _window_of(self, reading: RateLimitReading) -> Window:
         return window_of(
