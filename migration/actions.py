@@ -74,11 +74,6 @@ class Action:
     entry_kind: EntryKind = EntryKind.FILE
     """What the source entry is; tells skipped and flagged folders from files."""
 
-    @property
-    def is_folder(self) -> bool:
-        """Whether the action makes a folder."""
-        return self.kind is ActionKind.MAKE_FOLDER
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

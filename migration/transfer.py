@@ -26,6 +26,8 @@ from migration.runs import Run
 
 __all__ = ["BatchResult", "Transfer", "Work", "load_batches"]
 
+UNREACHABLE = "unreachable"
+"""The code with which every connector says that a system does not answer at all."""
 PROGRESS_SECONDS = 0.2
 """Bytes in flight are told at most so often."""
 
@@ -70,6 +72,7 @@ class Transfer:
         self._halt_on_failure = job.rules.failure_policy is FailurePolicy.HALT
         self._clock = clock
         self._flight = Flight(job.performance.parallel_writes, clock)
+        self._reach = _Reach(2 * job.performance.parallel_writes)
         self._meter = _Meter(progress, clock)
         self._stack = AsyncExitStack()
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="hash")
@@ -134,7 +137,7 @@ class Transfer:
 
         Raises StoppedResumable (BudgetExhausted included) when the run is to stop: what was in flight is finished or
         undone, the rest stays pending. Raises FatalError when the run cannot go on, `halted` when the job's
-        failure_policy is halt and a file failed. Cancelled, it undoes what is in flight.
+        failure_policy is halt and a file failed, `unreachable` when a system is gone. Cancelled, it undoes what is in flight.
         """
         ids = [work.action.action_id for work in works]
         latest = await self._ledger.latest(self._run.run_id, ids)
@@ -163,6 +166,8 @@ class Transfer:
             batch.add(copied.outcome)
             if self._halt_on_failure and copied.outcome.word in (OutcomeWord.FLAGGED, OutcomeWord.RETRYING):
                 self._flight.end(_halted(copied.outcome))
+            if self._reach.is_lost(copied.outcome):
+                self._flight.end(_out_of_reach(copied.outcome))
 
         await self._flight.run(steps, carry, finish)
         return batch.result()
@@ -189,6 +194,23 @@ class _Batch:
             done_before=self._done_before,
             seconds=self._clock.monotonic() - self._began,
         )
+
+
+class _Reach:
+    """Notices that a system is gone: so many files in a row, each after all its retries, that no other could be done.
+
+    Without it a run would go on for hours to fail with every single file.
+    """
+
+    def __init__(self, files: int) -> None:
+        self._files = files
+        self._in_a_row = 0
+
+    def is_lost(self, outcome: Outcome) -> bool:
+        """Whether this outcome is one too many."""
+        unreachable = outcome.word is OutcomeWord.RETRYING and outcome.reason == UNREACHABLE
+        self._in_a_row = self._in_a_row + 1 if unreachable else 0
+        return self._in_a_row >= self._files
 
 
 class _Meter:
@@ -230,4 +252,12 @@ def _halted(outcome: Outcome) -> FatalError:
         "halted",
         f"A file failed ({outcome.reason}: {outcome.message}) and the job's failure_policy is halt.",
         fix="See the report for the file; the next run goes on with the others.",
+    )
+
+
+def _out_of_reach(outcome: Outcome) -> FatalError:
+    return FatalError(
+        UNREACHABLE,
+        f"No file can be copied any more: {outcome.message}",
+        fix="Check the network and run the same command again; it continues.",
     )

@@ -118,6 +118,18 @@ def list_saved(
         common.console.print("No connections yet; see `sitehaul connect --help`.")
 
 
+@connect.command("remove")
+def remove(context: typer.Context, name: Name) -> None:
+    """Forget a saved connection. Jobs that name it say so when they are run."""
+    from flows.cli.started import ready_server
+    from tasks.connections import delete_connection
+
+    common = common_of(context)
+    ready_server(common)
+    delete_connection(name)
+    common.console.print(f"The connection {name} is forgotten.", highlight=False)
+
+
 @app.command("test")
 def test_connection(
     context: typer.Context,

@@ -87,6 +87,9 @@ def test_from_connecting_to_the_report(cli: Cli, tmp_path: Path) -> None:
     for path in (tmp_path / "home").rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes(), f"{path} holds the secret"
 
+    cli("connect", "remove", office)
+    assert office not in [connection["name"] for connection in cli.json("connect", "list")]
+
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),

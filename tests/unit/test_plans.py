@@ -163,7 +163,9 @@ def test_every_entry_has_one_action_and_no_two_copies_one_destination(
     assert sorted(action.source_path for action in actions) == sorted(entry.path for entry in source)
     written = [a.destination_path for a in actions if a.kind in (ActionKind.COPY, ActionKind.MAKE_FOLDER)]
     assert len({tuple(part.casefold() for part in path) for path in written}) == len(written)
-    folders = {()} | {a.destination_path for a in actions if a.is_folder or a.reason == "already-there"}
+    folders = {()} | {
+        a.destination_path for a in actions if a.kind is ActionKind.MAKE_FOLDER or a.reason == "already-there"
+    }
     assert all(a.destination_path[:-1] in folders for a in actions if a.kind is ActionKind.COPY)
 
 
