@@ -10,8 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from benchmarks.judge import JobFiles
 
 PHASES = ("analyze", "plan", "transfer", "verify", "report")
 WEIGHTS = {"start": 1, "analyze": 6, "plan": 3, "transfer": 7, "verify": 2, "report": 2}
+SECONDS = {"start": 3.0, "analyze": 0.6, "plan": 0.2, "verify": 0.4, "report": 0.6}
+"""About how long the phases of a run of 500 files last; a moment that comes too late falls into the next phase."""
 ASKING = ("analyze", "transfer")
 """The phases in which Procore is asked for something."""
 POLL_SECONDS = 0.004
@@ -33,37 +34,21 @@ class Moment:
     seconds: float
 
 
-@dataclass
-class Lengths:
-    """How long the phases last on this machine now, learned from runs that got through them."""
+def draw(chance: random.Random, victim: str, record: dict[str, Any] | None, rows_left: int) -> Moment:
+    """A moment in a phase that the job's next start still has before it and in which it needs the victim.
 
-    seconds: dict[str, float] = field(
-        default_factory=lambda: (
-            {"start": 4.0, "analyze": 1.0, "plan": 0.3, "transfer": 2.0, "verify": 0.5} | {"report": 0.8}
-        )
-    )
-
-    def learn(self, record: dict[str, Any] | None) -> None:
-        """From the run.json of a run that needed one start only."""
-        if record is None or record["state"] != "finished" or len(record["starts"]) > 1:
-            return
-        for phase in ("analyze", "plan", "verify"):
-            times = record["phases"][phase]
-            took = datetime.fromisoformat(times["finished_at"]) - datetime.fromisoformat(times["reached_at"])
-            self.seconds[phase] = took.total_seconds()
-
-    def draw(self, chance: random.Random, victim: str, record: dict[str, Any] | None, rows_left: int) -> Moment:
-        """A moment in a phase that the job's next start still has before it and in which it needs the victim."""
-        done = set()
-        if record is not None and record["state"] != "finished":
-            done = {phase for phase, times in record["phases"].items() if "finished_at" in times}
-        before = [phase for phase in WEIGHTS if phase not in done]
-        if victim == "simulator":
-            before = [phase for phase in before if phase in ASKING] or before
-        phase = chance.choices(before, [WEIGHTS[phase] for phase in before])[0]
-        if phase == "transfer":
-            return Moment(phase, chance.randint(0, max(1, rows_left // 2)), chance.uniform(0.0, 0.03))
-        return Moment(phase, 0, chance.uniform(0.0, self.seconds[phase]))
+    `record` is the run.json that the next start finds.
+    """
+    done = set()
+    if record is not None and record["state"] != "finished":
+        done = {phase for phase, times in record["phases"].items() if "finished_at" in times}
+    before = [phase for phase in WEIGHTS if phase not in done]
+    if victim == "simulator":
+        before = [phase for phase in before if phase in ASKING] or before
+    phase = chance.choices(before, [WEIGHTS[phase] for phase in before])[0]
+    if phase == "transfer":
+        return Moment(phase, chance.randint(0, max(1, rows_left // 2)), chance.uniform(0.0, 0.03))
+    return Moment(phase, 0, chance.uniform(0.0, SECONDS[phase]))
 
 
 class Watched:

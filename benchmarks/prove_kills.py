@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.judge import JobFiles, Truth, Violation, judge_budget, judge_end, judge_moment, sha256_of
-from benchmarks.moments import Lengths, Watched
+from benchmarks.moments import Watched, draw
 from benchmarks.workplace import Workplace, kill_group, workplace
 
 DONE = 0
@@ -130,7 +130,6 @@ class _Proof:
         self._tally = tally
         self._kills = kills
         self._victims = victims
-        self._lengths = Lengths()
         self._began = time.monotonic()
         self._truth = self._true_now()
 
@@ -168,7 +167,7 @@ class _Proof:
     def _one_start(self, job: JobFiles, start: "_Start", victim: str | None) -> int:
         """Start once, kill the victim, wait for the end; the exit code. Raises Violation for one nothing explains."""
         self._tally.starts += 1
-        moment = self._lengths.draw(self._chance, victim or "", job.latest_record(), start.rows_left())
+        moment = draw(self._chance, victim or "", job.latest_record(), start.rows_left())
         process = start.spawn()
         watched = Watched(job, process)
         excused: tuple[int, ...] = ()
@@ -185,7 +184,6 @@ class _Proof:
         seconds = time.monotonic() - killed_at if killed_at else 0.0
         self._tally.longest_seconds = max(self._tally.longest_seconds, seconds)
         self._tally.ends[code] += 1
-        self._lengths.learn(job.latest_record())
         told = f"{victim} killed in {phase}, {seconds:.1f} s later" if killed_at else "not killed,"
         print(f"  {self._tally.killed:4d} {job.name}: {told} ended with {code}", flush=True)
         if code not in (DONE, *excused):
