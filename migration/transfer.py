@@ -137,7 +137,8 @@ class Transfer:
 
         Raises StoppedResumable (BudgetExhausted included) when the run is to stop: what was in flight is finished or
         undone, the rest stays pending. Raises FatalError when the run cannot go on, `halted` when the job's
-        failure_policy is halt and a file failed, `unreachable` when a system is gone. Cancelled, it undoes what is in flight.
+        failure_policy is halt and a file failed, `unreachable` when a system is gone. Cancelled, it undoes what is in
+        flight.
         """
         ids = [work.action.action_id for work in works]
         latest = await self._ledger.latest(self._run.run_id, ids)
