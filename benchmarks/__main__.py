@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import listings, planning, transfers
+from benchmarks import listings, planning, transfers, windows
 from benchmarks.measure import machine
 from benchmarks.table import Table
 
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Table]] = {
     "analysis": lambda folder: listings.analysis(folder, documents=100_000),
     "analysis-million": lambda folder: listings.analysis(folder, documents=1_000_000),
     "plan-million": planning.million,
+    "window": windows.use_of_the_window,
 }
 _RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _HEAD = """# Measured figures

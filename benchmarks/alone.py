@@ -1,0 +1,145 @@
+"""Parts of the product on their own, in a process of their own, without Prefect; each prints one JSON line.
+
+    python -m benchmarks.alone list SIMULATOR FOLDER    list the simulated project with the connector and the inventory
+    python -m benchmarks.alone copy SIMULATOR FOLDER    list, plan and copy it into FOLDER/copied with the engine
+
+`own_seconds` is processor time of this process: what is left when all waiting is taken away.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from connectors.registry import make_connector, require_destination
+from connectors.settings import FilesystemSettings, ProcoreSettings
+from connectors.tokens import MemoryTokenStore
+from migration.actions import ActionKind
+from migration.analysis import analyze, analyze_destination
+from migration.budget import UnlimitedBudget
+from migration.clock import SystemClock
+from migration.contract import Destination, Source
+from migration.inventory import Inventory
+from migration.jobs import Job
+from migration.ledger import Ledger
+from migration.plans import Plan, write_plan
+from migration.progress import unwatched
+from migration.runs import Run, begin
+from migration.state import JobState
+from migration.transfer import Transfer, load_batches
+
+BATCHES_AT_ONCE = 2
+_CLOCK = SystemClock()
+
+
+def source_of(simulator: Path) -> tuple[Source, str]:
+    """A connector to a running simulator, and its first project's id."""
+    facts = json.loads((simulator / "simulator.json").read_text("utf-8"))
+    settings = ProcoreSettings(
+        environment="custom",
+        login_url=facts["login_url"],
+        api_url=facts["api_url"],
+        token_hosts=(facts["storage_url"].split("://", 1)[1],),
+        company_id=facts["company_id"],
+        client_id=facts["client_id"],
+        client_secret=SecretStr(facts["client_secret"]),
+    )
+    source = make_connector(settings, budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=_CLOCK)
+    return source, str(facts["projects"][0]["id"])
+
+
+async def list_project(simulator: Path, folder: Path) -> dict[str, float]:
+    """List the first project; what it took."""
+    opened, project = source_of(simulator)
+    async with opened as source:
+        began, own = time.perf_counter(), time.process_time()
+        inventory = await analyze(source, (project,), folder, run_id="alone", clock=_CLOCK, progress=unwatched)
+        own_seconds = time.process_time() - own
+        seconds = time.perf_counter() - began
+    header = inventory.header
+    return {"entries": header.entries, "calls": header.calls, "seconds": seconds, "own_seconds": own_seconds}
+
+
+async def copy_project(simulator: Path, folder: Path) -> dict[str, float]:
+    """Copy the first project; what the transfer took."""
+    opened, project = source_of(simulator)
+    archive = make_connector(
+        FilesystemSettings(folder=folder), budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=_CLOCK
+    )
+    job = Job.model_validate({
+        "name": "alone",
+        "source": {"connection": "office", "path": project},
+        "destination": {"connection": "archive", "path": "copied"},
+    })  # fmt: skip
+    state = JobState.of(folder / ".state", job.name)
+    run = begin(state, job, _CLOCK.now())
+    async with opened as source, archive:
+        destination = require_destination(archive, "archive")
+        inventory, plan = await _planned(source, destination, run, job)
+        began = time.perf_counter()
+        async with Ledger.open(state.ledger) as ledger:
+            await _transferred(source, destination, ledger, run, job, plan, inventory)
+        return {"files": plan.summary.files_to_copy, "seconds": time.perf_counter() - began}
+
+
+async def _planned(source: Source, destination: Destination, run: Run, job: Job) -> tuple[Inventory, Plan]:
+    inventory = await analyze(
+        source, job.source.parts, run.paths.source_inventory, run_id=run.run_id, clock=_CLOCK, progress=unwatched
+    )
+    there = await analyze_destination(
+        destination,
+        job.destination.parts,
+        run.paths.destination_inventory,
+        run_id=run.run_id,
+        clock=_CLOCK,
+        progress=unwatched,
+    )
+    plan = write_plan(
+        run.paths,
+        job,
+        source=inventory,
+        destination=there,
+        baseline=None,
+        source_capabilities=source.capabilities,
+        destination_capabilities=destination.capabilities,
+        hourly_calls=None,
+        now=_CLOCK.now(),
+    )
+    return inventory, plan
+
+
+async def _transferred(
+    source: Source, destination: Destination, ledger: Ledger, run: Run, job: Job, plan: Plan, inventory: Inventory
+) -> None:
+    async with Transfer(source, destination, ledger, run, job, clock=_CLOCK, progress=unwatched) as transfer:
+        await transfer.make_folders(list(plan.actions([ActionKind.MAKE_FOLDER])))
+        batch_files = job.performance.batch_files
+        batches = load_batches(plan, inventory, batch_files, first_batch_files=batch_files // BATCHES_AT_ONCE)
+
+        async def carry() -> None:
+            while works := next(batches, None):
+                await transfer.run_batch(works)
+
+        await asyncio.gather(*(carry() for _ in range(BATCHES_AT_ONCE)))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    what, simulator, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    folder.mkdir(parents=True, exist_ok=True)
+    measure = {"list": list_project, "copy": copy_project}[what]
+    try:
+        import uvloop
+    except ImportError:
+        factory = None
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        print(json.dumps(runner.run(measure(simulator, folder))))
+
+
+if __name__ == "__main__":
+    main()
