@@ -80,6 +80,7 @@ class PrefectCallBudget:
         self._clock = clock
         self._windows = windows
         self._turn = asyncio.Lock()
+        self._adjusting = asyncio.Lock()
         self._hourly = Grants(windows.hold_seconds)
         self._spike = Grants(windows.spike_hold_seconds)
         self._block = BlockSize(hourly_calls)
@@ -156,16 +157,18 @@ class PrefectCallBudget:
 
     async def observe(self, reading: RateLimitReading) -> None:
         window = self._window_of(reading)
-        if reading.limit > 0 and reading.limit != self._seen.get(window):
-            await self._allowance_seen(window, reading.limit)
-        seconds = self._seconds_to_reset(reading)
-        if window is Window.SPIKE:
-            if reading.remaining <= 0:
-                await self._pause.begin(seconds + 1.0)
-            return
-        self._reset_at = self._clock.monotonic() + seconds
-        if reading.remaining < self._free_at_most:
-            await self._make_room_for_others(reading.remaining, seconds)
+        # One at a time: slots counted under the old limit would be mistaken for another application's under the new.
+        async with self._adjusting:
+            if reading.limit > 0 and reading.limit != self._seen.get(window):
+                await self._allowance_seen(window, reading.limit)
+            seconds = self._seconds_to_reset(reading)
+            if window is Window.SPIKE:
+                if reading.remaining <= 0:
+                    await self._pause.begin(seconds + 1.0)
+                return
+            self._reset_at = self._clock.monotonic() + seconds
+            if reading.remaining < self._free_at_most:
+                await self._make_room_for_others(reading.remaining, seconds)
 
     async def refused(self, *, retry_after_seconds: float | None, reading: RateLimitReading | None) -> None:
         known = [] if retry_after_seconds is None else [retry_after_seconds]
@@ -175,7 +178,8 @@ class PrefectCallBudget:
         seconds = max(known, default=self._windows.spike_seconds) + 1.0
         if reading is not None and used_up and self._window_of(reading) is Window.HOURLY:
             self._reset_at = self._clock.monotonic() + seconds
-            await self._make_room_for_others(0, seconds, at_once=True)
+            async with self._adjusting:
+                await self._make_room_for_others(0, seconds, at_once=True)
         await self._pause.begin(seconds)
         await self._wait_or_stop(seconds, "Procore refuses further calls for now")
 

@@ -158,6 +158,13 @@ async def test_a_lower_allowance_in_the_headers_is_kept_by_everybody(prefect_ser
         assert 200 - 51 <= await later.left() <= 150
 
 
+async def test_a_lower_allowance_that_many_answers_tell_at_once_costs_no_calls(prefect_server: Server) -> None:
+    async with budget_of(new_client(), hourly=3600) as budget:
+        await budget.take(10)
+        await asyncio.gather(*(budget.observe(reading(limit=80, remaining=70)) for _ in range(10)))
+        assert await budget.left() >= 70 - 25
+
+
 async def test_the_calls_of_another_application_are_left_to_it(prefect_server: Server) -> None:
     async with budget_of(new_client(), hourly=200) as budget:
         await budget.take()
