@@ -201,6 +201,8 @@ def _judge_plan(job: JobFiles, run: RunLeft, truth: Truth) -> None:
         known = (truth.files if row["entry_kind"] == "file" else truth.folders).get(row["source_id"])
         if known is None or known["path"] != row["source_path"]:
             raise Violation(f"{job.name}: the plan of {run.name} has {row['source_path']}, which the project has not")
+        if row["entry_kind"] == "file" and (row["source_id"], row["source_version_id"]) not in truth.versions:
+            raise Violation(f"{job.name}: the plan of {run.name} has a version of {path} that never was")
         if row["renamed"] != (list(path) != row["source_path"]):
             raise Violation(f"{job.name}: the plan of {run.name} says otherwise of the renamed {row['source_path']}")
 

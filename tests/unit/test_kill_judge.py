@@ -138,6 +138,9 @@ AT_ANY_MOMENT: dict[str, tuple[Spoil, str]] = {
     "a plan with what is not there": (
         lambda f: f.plan([*plan_rows(), plan_rows()[1] | {"source_id": "4", "destination_path": ["x"]}]), "has not"
     ),
+    "a plan with another version": (
+        lambda f: f.plan([*plan_rows()[:3], plan_rows()[3] | {"source_version_id": "99"}]), "never was"
+    ),
     "a plan that renames silently": (
         lambda f: f.plan([*plan_rows()[:3], plan_rows()[3] | {"renamed": False}]), "says otherwise"
     ),
