@@ -29,6 +29,7 @@ FACTS_FILE = "simulator.json"
 REDIRECT_URI = "http://localhost:53682/callback"
 _PORTS = range(20_000, 32_000)
 """Below the ports that systems give to outgoing connections, so that a restarted simulator finds its own free."""
+_BACKLOG = 2048
 _BIND_SECONDS = 10.0
 _START_SECONDS = 30.0
 T = TypeVar("T")
@@ -242,6 +243,7 @@ def _bind(port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
+        bound.listen(_BACKLOG)  # at once: until somebody listens, a port can be bound twice
     except OSError:
         bound.close()
         raise

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from simulator import server
 from simulator.__main__ import main
 from simulator.clock import SimulatedClock
 from simulator.limits import RateLimits
@@ -141,3 +142,13 @@ def test_fixed_windows_begin_anew(tmp_path: Path) -> None:
     assert window.reset_at % 3600 == 0
     clock.advance(window.reset_at - clock.now() + 0.1)
     assert moments(limits, clock, settings, 4) == [True] * 3 + [False]
+
+
+def test_a_port_is_never_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = server._bound_anywhere()
+    port = first.getsockname()[1]
+    choices = iter([port, port + 1, port + 2, port + 3])
+    monkeypatch.setattr(server.random, "choice", lambda _: next(choices))
+    second = server._bound_anywhere()
+    with first, second:
+        assert second.getsockname()[1] != port
