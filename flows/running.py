@@ -14,6 +14,7 @@ from flows.endings import Ending, EndState, judged, sentence_of_error
 from migration.errors import StoppedResumable
 from migration.jobs import Job
 from migration.runs import JobRunning
+from tasks.progress import resume_sentence
 from tasks.session import Session, Start, opened_session
 from tasks.telling import publish_ending, told_to_prefect
 
@@ -65,7 +66,7 @@ def _ending(
     elif account is not None:
         state, sentence = judged(account, stopped)
     elif stopped is not None:
-        state, sentence = EndState.PENDING, f"Stopped: {stopped.reason}."
+        state, sentence = EndState.PENDING, f"Stopped: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
     else:
         state, sentence = EndState.DONE, session.sentence if session else "Done."
     return Ending(

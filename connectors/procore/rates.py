@@ -4,6 +4,8 @@ Times in the headers are by Procore's clock; the answer's Date header gives that
 changes no wait.
 """
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -14,6 +16,8 @@ from migration.clock import Clock
 
 WAIT_MAX_SECONDS = 3600.0
 """Nothing at Procore is limited by a longer window."""
+FIRST_ANSWER_SECONDS = 2.0
+"""How long other downloads wait for the first one's answer, which tells whether they count."""
 
 
 def server_time(headers: httpx.Headers) -> datetime | None:
@@ -65,6 +69,8 @@ class Meter:
         self.latest: RateLimitReading | None = None
         self.storage_counts = False
         """Whether an answer of a storage host carried rate headers: downloads are calls then."""
+        self._asks_storage = False
+        self._storage_answered = asyncio.Event()
 
     @property
     def calls_taken(self) -> int:
@@ -76,8 +82,14 @@ class Meter:
         await self._budget.take()
 
     async def before_download(self) -> None:
-        """Take one call if downloads are known to count."""
-        if self.storage_counts:
+        """Take one call if downloads count. They are taken to count until an answer has told; one goes ahead to ask."""
+        if not self._asks_storage:
+            self._asks_storage = True
+        elif not self._storage_answered.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_ANSWER_SECONDS):
+                    await self._storage_answered.wait()
+        if self.storage_counts or not self._storage_answered.is_set():
             await self._budget.take()
 
     async def after_call(self, headers: httpx.Headers) -> None:
@@ -88,13 +100,11 @@ class Meter:
             await self._budget.observe(reading)
 
     async def after_download(self, headers: httpx.Headers) -> None:
-        """The same for an answer of a storage host; the first one that counts is taken now."""
-        if "x-rate-limit-limit" not in headers:
-            return
-        if not self.storage_counts:
-            self.storage_counts = True
-            await self._budget.take()
-        await self.after_call(headers)
+        """The same for an answer of a storage host, which tells whether downloads count."""
+        self.storage_counts = self.storage_counts or "x-rate-limit-limit" in headers
+        self._storage_answered.set()
+        if self.storage_counts:
+            await self.after_call(headers)
 
     async def refused_download(self, status: int, headers: httpx.Headers) -> float | None:
         """After a 429 or 503 of a storage host: as `refused` if downloads count, else only how long to wait."""
