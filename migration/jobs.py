@@ -164,7 +164,7 @@ class Performance(_Model):
         default=32, ge=1, le=256, title="Files at once", description="How many files are in flight at the same time."
     )
     batch_files: int = Field(
-        default=250, ge=1, le=5000, title="Files per batch", description="Files carried out by one Prefect task."
+        default=500, ge=1, le=5000, title="Files per batch", description="Files carried out by one Prefect task."
     )
     range_connections: int = Field(
         default=8,
