@@ -14,18 +14,18 @@ from benchmarks.measure import machine
 from benchmarks.table import Table
 
 MEASUREMENTS: dict[str, Callable[[Path], Table]] = {
-    "small": lambda folder: transfers.small_files(folder, latency_ms=30),
-    "small-no-latency": lambda folder: transfers.small_files(folder, latency_ms=0),
-    "small-redirects": lambda folder: transfers.small_files(folder, latency_ms=30, redirects=True),
-    "large": lambda folder: transfers.large_files(folder, latency_ms=0),
-    "large-latency": lambda folder: transfers.large_files(folder, latency_ms=30),
-    "ranges": transfers.ranges,
-    "huge": transfers.one_huge_file,
-    "again": listings.nothing_changed,
     "analysis": lambda folder: listings.analysis(folder, documents=100_000),
     "analysis-million": lambda folder: listings.analysis(folder, documents=1_000_000),
     "plan-million": planning.million,
     "window": windows.use_of_the_window,
+    "ranges": transfers.ranges,
+    "huge": transfers.one_huge_file,
+    "large": lambda folder: transfers.large_files(folder, latency_ms=0),
+    "large-latency": lambda folder: transfers.large_files(folder, latency_ms=30),
+    "small": lambda folder: transfers.small_files(folder, latency_ms=30),
+    "small-no-latency": lambda folder: transfers.small_files(folder, latency_ms=0),
+    "small-redirects": lambda folder: transfers.small_files(folder, latency_ms=30, redirects=True),
+    "again": listings.nothing_changed,
 }
 _RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _HEAD = """# Measured figures

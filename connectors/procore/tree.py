@@ -14,6 +14,8 @@ from migration.entries import ListingProblem, PathParts
 from migration.errors import ConfigurationError
 
 NAMED_MAX = 20
+FACTS = ("id", "parent_id", "name", "created_at", "created_by", "private", "is_deleted", "is_recycle_bin")
+"""What is kept of a listed folder: all folders of a project are held while its files are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Folder:
     parent_id: str | None
     name: str
     record: Mapping[str, Any]
-    """As the index gave it."""
+    """As the index gave it, or the FACTS of it."""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> "Folder":
@@ -36,6 +38,15 @@ class Folder:
     def is_noise(self) -> bool:
         """Deleted, or the recycle bin itself."""
         return bool(self.record.get("is_deleted") or self.record.get("is_recycle_bin"))
+
+
+def folder_facts(record: Mapping[str, Any], people: dict[Any, Any]) -> dict[str, Any]:
+    """The FACTS of an entry of the index; the same person is the same object, kept in `people` by id."""
+    facts = {key: record[key] for key in FACTS if key in record}
+    person = facts.get("created_by")
+    if person:
+        facts["created_by"] = people.setdefault(person.get("id"), person)
+    return facts
 
 
 @dataclass(slots=True)

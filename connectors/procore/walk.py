@@ -6,6 +6,7 @@ all versions makes one call per folder instead of the pages of files. A resumed 
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from connectors.procore import errors
 from connectors.procore.api import ApiClient, Query
@@ -15,7 +16,7 @@ from connectors.procore.index import Index, Position, Record, Slice
 from connectors.procore.listing import UNSTABLE, Listing, folder_problem, parentless_problem, private_problem
 from connectors.procore.projects import choose, documents_off, list_projects, project_needed, rights_in
 from connectors.procore.records import EntryMaker
-from connectors.procore.tree import FolderTree
+from connectors.procore.tree import FolderTree, folder_facts
 from connectors.settings import ProcoreSettings
 from migration.clock import Clock
 from migration.contract import WalkPage
@@ -130,10 +131,11 @@ class Walk:
 
     async def _folder_records(self, index: Index, mark: Mark) -> tuple[list[Record], str | None]:
         records: dict[str, Record] = {}
+        people: dict[Any, Any] = {}
         position, finished, drift = index.start(), False, None
         while not finished:
             part = await self._read(index, "folder", None, position, mark)
-            records.update((str(record["id"]), record) for record in part.records)
+            records.update((str(record["id"]), folder_facts(record, people)) for record in part.records)
             position, finished, drift = part.position, part.finished, drift or part.drift
         return list(records.values()), drift
 

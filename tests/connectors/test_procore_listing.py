@@ -2,9 +2,11 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from connectors.procore.tree import folder_facts
 from migration.entries import EntryKind
 from migration.errors import ConfigurationError
 from simulator.server import Running
@@ -224,3 +226,12 @@ async def test_nothing_is_listed_before_anybody_signed_in(served: Running) -> No
         with pytest.raises(ConfigurationError) as caught:
             await walked(connector, (served.project["name"],))
     assert caught.value.code == "sign-in-needed"
+
+
+def test_of_a_folder_only_what_its_entry_needs_is_kept() -> None:
+    people: dict[Any, Any] = {}
+    record = {"id": 1, "name": "A", "parent_id": 2, "is_deleted": False, "created_by": {"id": 7, "name": "Ada"}}
+    first = folder_facts({**record, "name_with_path": "Tower/A", "children": {"files": 5}}, people)
+    second = folder_facts({**record, "id": 3, "created_by": {"id": 7, "name": "Ada"}}, people)
+    assert first == record
+    assert first["created_by"] is second["created_by"]
