@@ -55,8 +55,8 @@ prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make pr
 	@$(BIN)/python -m benchmarks.prove_kills --kills $(N) --seed $(SEED)
 
 lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml requirements/build.in --extra simulator --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/base.txt
-	uv pip compile pyproject.toml requirements/build.in --extra simulator --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+	uv pip compile pyproject.toml requirements/build.in --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/base.txt
+	uv pip compile pyproject.toml requirements/build.in --all-extras --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
 
 clean:  ## stop the demo's servers and remove everything made here
 	@test ! -x $(BIN)/sitehaul || $(BIN)/sitehaul down --folder demo || true
