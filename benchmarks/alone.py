@@ -14,8 +14,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.procore.settings import ProcoreSettings
 from connectors.registry import make_connector, require_destination
-from connectors.settings import FilesystemSettings, ProcoreSettings
 from connectors.tokens import MemoryTokenStore
 from migration.actions import ActionKind
 from migration.analysis import analyze, analyze_destination

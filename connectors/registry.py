@@ -3,23 +3,79 @@
 Each is imported when it is made, so that a connection needs no more than its own family's dependencies.
 """
 
-from connectors.settings import ConnectionSettings, FilesystemSettings
-from connectors.tokens import TokenStore
-from migration.budget import CallBudget
-from migration.clock import Clock
+import importlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.services import Services
+from connectors.shared.settings import ConnectionSettings
 from migration.contract import Destination, Source
 from migration.errors import ConfigurationError
 
 
-def make_connector(settings: ConnectionSettings, *, budget: CallBudget, tokens: TokenStore, clock: Clock) -> Source:
-    """The connector of these settings, not entered yet. Nothing is touched before it is entered."""
-    if isinstance(settings, FilesystemSettings):
-        from connectors.filesystem import FilesystemConnector
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of connection: its settings, and where its connector is (`module:Class`, made from settings and
+    services). `extra` is what to install for it (pyproject.toml)."""
 
-        return FilesystemConnector(settings, clock)
-    from connectors.procore.connector import ProcoreConnector
+    settings: type[ConnectionSettings]
+    connector: str
+    extra: str
 
-    return ProcoreConnector(settings, budget=budget, tokens=tokens, clock=clock)
+    @property
+    def name(self) -> str:
+        """The settings' `kind`."""
+        return str(self.settings.model_fields["kind"].default)
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(ProcoreSettings, "connectors.procore.connector:ProcoreConnector", "procore"),
+        Kind(FilesystemSettings, "connectors.filesystem.connector:FilesystemConnector", "filesystem"),
+    )
+}
+
+
+def settings_of(text: str | bytes) -> ConnectionSettings:
+    """Settings that were written as JSON. Raises ValueError saying what does not fit."""
+    values = json.loads(text)
+    kind = KINDS.get(str(values.get("kind"))) if isinstance(values, dict) else None
+    if kind is None:
+        raise ValueError(f"the kind is not one of {', '.join(KINDS)}")
+    try:
+        return kind.settings.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(problems_of(error)) from None
+
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with settings, in one line that holds no value."""
+    return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+
+
+def make_connector(settings: ConnectionSettings, services: Services) -> Source:
+    """The connector of these settings, not entered yet. Nothing is touched before it is entered.
+
+    Raises ConfigurationError `not-installed` when its libraries are not there.
+    """
+    kind = KINDS[settings.kind]
+    module, _, name = kind.connector.partition(":")
+    try:
+        connector: Any = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "not-installed",
+            f"Connections to {settings.display_name} need the library '{error.name}', which is not installed.",
+            fix=f"Install it: pip install 'sitehaul[{kind.extra}]'",
+        ) from error
+    made: Source = connector(settings, services)
+    return made
 
 
 def require_destination(connector: Source, name: str) -> Destination:

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from migration.clock import Clock, SystemClock
 from tasks.budget import Mechanism
-from tasks.clients import BudgetNames, client_name
+from tasks.clients import BudgetNames
 from tasks.leases import Lease, read_leases
 from tasks.limits import Limits
 
@@ -55,7 +55,7 @@ def budget_status(settings: ProcoreSettings, *, clock: Clock = _SYSTEM_CLOCK) ->
 
 async def read_budget_status(settings: ProcoreSettings, *, clock: Clock = _SYSTEM_CLOCK) -> BudgetStatus:
     """The same, inside an event loop."""
-    client = client_name(settings)
+    client = settings.client_name
     names = BudgetNames(client)
     async with Limits.opened(clock) as limits:
         storage = await limits.lease_storage()

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr
 
-from connectors.settings import ConnectionSettings, ProcoreSettings
-from connectors.tokens import MemoryTokenStore, TokenStore
+from connectors.procore.settings import ProcoreSettings
+from connectors.registry import settings_of
+from connectors.shared.services import Services
+from connectors.shared.settings import ConnectionSettings
 from migration.budget import CallBudget, UnlimitedBudget
 from migration.clock import Clock, SystemClock
 from migration.contract import Source
@@ -20,7 +22,6 @@ from migration.jobs import OnBudgetExhausted
 from tasks.allowances import Windows
 from tasks.asking import answered, nobody_answered
 
-_SETTINGS: TypeAdapter[ConnectionSettings] = TypeAdapter(ConnectionSettings)
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 _SYSTEM_CLOCK = SystemClock()
 _PAGE = 200
@@ -50,7 +51,7 @@ def save_connection(name: str, settings: ConnectionSettings) -> None:
             fix="Use up to 100 lower-case letters, digits and '-', the first and last not a '-'.",
         )
     values = json.dumps(_revealed(settings.model_dump(mode="python")), default=str)
-    block = SiteHaulConnection(system=settings.kind, description=_description(settings), settings=SecretStr(values))
+    block = SiteHaulConnection(system=settings.kind, description=settings.summary, settings=SecretStr(values))
     with _told_server_errors():
         answered(lambda: block.save(name, overwrite=True, _sync=True))  # type: ignore[call-arg] # by async_dispatch
 
@@ -66,12 +67,11 @@ def load_connection(name: str) -> ConnectionSettings:
         raise _not_found(name, sorted(str(known) for known in documents))
     saved = SiteHaulConnection.model_validate(documents[name].data)
     try:
-        return _SETTINGS.validate_json(saved.settings.get_secret_value())
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        return settings_of(saved.settings.get_secret_value())
+    except ValueError as error:
         raise ConfigurationError(
             "connection-unreadable",
-            f"The saved connection '{name}' does not fit this version of SiteHaul: {problems}.",
+            f"The saved connection '{name}' does not fit this version of SiteHaul: {error}.",
             fix=f"Save it again: sitehaul connect {saved.system} {name} …",
         ) from None
 
@@ -122,10 +122,11 @@ async def opened_with_budget(
 ) -> AsyncIterator[Opened]:
     """The same, with the budget beside it. `windows` are the spans of the allowances, the real ones by default."""
     from connectors.registry import make_connector
+    from tasks.tokens import PrefectTokenStore
 
     async with _budget(settings, on_budget_exhausted, clock, windows) as budget:
-        tokens = _tokens(settings)
-        async with make_connector(settings, budget=budget, tokens=tokens, clock=clock) as connector:
+        services = Services(budget=budget, tokens=PrefectTokenStore.of(settings), clock=clock)
+        async with make_connector(settings, services) as connector:
             yield Opened(connector, budget, name)
 
 
@@ -137,10 +138,9 @@ async def _budget(
         yield UnlimitedBudget()
         return
     from tasks.budget import PrefectCallBudget
-    from tasks.clients import client_name
 
     async with PrefectCallBudget.opened(
-        client_name(settings),
+        settings.client_name,
         hourly_calls=settings.hourly_calls,
         spike_calls=settings.spike_calls,
         on_budget_exhausted=on_budget_exhausted,
@@ -148,14 +148,6 @@ async def _budget(
         windows=windows,
     ) as budget:
         yield budget
-
-
-def _tokens(settings: ConnectionSettings) -> TokenStore:
-    if not isinstance(settings, ProcoreSettings):
-        return MemoryTokenStore()
-    from tasks.tokens import PrefectTokenStore
-
-    return PrefectTokenStore.of(settings)
 
 
 def _documents(*, include_secrets: bool) -> list[Any]:
@@ -192,12 +184,6 @@ def _revealed(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_revealed(one) for one in value]
     return value
-
-
-def _description(settings: BaseModel) -> str:
-    if isinstance(settings, ProcoreSettings):
-        return f"Company {settings.company_id} at {settings.api_base}"
-    return str(getattr(settings, "folder", ""))
 
 
 def _not_found(name: str, known: list[str]) -> ConfigurationError:

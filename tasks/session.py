@@ -33,7 +33,7 @@ from tasks.signals import stopping_on_signals
 from tasks.state_disk import told_disk_faults
 
 if TYPE_CHECKING:
-    from connectors.settings import ConnectionSettings
+    from connectors.shared.settings import ConnectionSettings
 
 T = TypeVar("T")
 

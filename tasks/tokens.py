@@ -10,11 +10,10 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
-from connectors.settings import ProcoreSettings
-from connectors.tokens import Tokens
+from connectors.shared.settings import ConnectionSettings
+from connectors.tokens import MemoryTokenStore, Tokens, TokenStore
 from migration.errors import ConfigurationError, FatalError
 from tasks.asking import answered_async
-from tasks.clients import client_name
 from tasks.prefect_settings import OWN_SERVER_VARIABLE
 
 _LEASE_SECONDS = 60.0
@@ -33,9 +32,9 @@ class PrefectTokenStore:
         self._client = client
 
     @classmethod
-    def of(cls, settings: ProcoreSettings) -> "PrefectTokenStore":
-        """The tokens of the client of these settings; nothing is read yet."""
-        return cls(client_name(settings))
+    def of(cls, settings: ConnectionSettings) -> TokenStore:
+        """The tokens of the sign-in of these settings; nothing is read yet. In memory where nothing has to be kept."""
+        return MemoryTokenStore() if settings.token_key is None else cls(settings.token_key)
 
     async def load(self) -> Tokens | None:
         from tasks.blocks import SiteHaulTokens

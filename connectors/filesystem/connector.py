@@ -28,12 +28,12 @@ from connectors.filesystem.listing import SYSTEM
 from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
+from connectors.filesystem.settings import FilesystemSettings
 from connectors.filesystem.threads import OneBehind, Threads
 from connectors.filesystem.walking import PAGE_ENTRIES, Walker, sweep
 from connectors.filesystem.writing import StagedFile
-from connectors.settings import FilesystemSettings
+from connectors.shared.services import Services
 from migration.capabilities import Capabilities, NameRules, Operation
-from migration.clock import Clock
 from migration.contract import ConnectionReport, Precondition, Stored, WalkPage, WriteAt
 from migration.entries import Entry, PathParts, Ref
 from migration.platforms import name_rules
@@ -50,7 +50,7 @@ class FilesystemConnector:
     def __init__(
         self,
         settings: FilesystemSettings,
-        clock: Clock,  # noqa: ARG002 - all connectors are made alike
+        services: Services,  # noqa: ARG002 - all connectors are made alike
         *,
         page_entries: int = PAGE_ENTRIES,
     ) -> None:

@@ -17,8 +17,8 @@ from connectors.procore import errors
 from connectors.procore.hosts import Address
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
-from connectors.procore.transport import Http
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.transport import Http
 from migration.clock import Clock
 from migration.errors import RetryableError
 

@@ -11,11 +11,11 @@ from connectors.procore.hosts import TrustedHosts
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
 from connectors.procore.records import SYSTEM
-from connectors.procore.transport import Http
+from connectors.procore.settings import ProcoreSettings
 from connectors.procore.walk import Walk
-from connectors.settings import ProcoreSettings
+from connectors.shared.services import Services
+from connectors.shared.transport import Http
 from connectors.tokens import TokenStore
-from migration.budget import CallBudget
 from migration.capabilities import Capabilities, Operation
 from migration.clock import Clock
 from migration.contract import ConnectionReport, WalkPage
@@ -31,11 +31,11 @@ class ProcoreConnector:
     version's; Procore has no checksums and no time of last change of a content.
     """
 
-    def __init__(self, settings: ProcoreSettings, *, budget: CallBudget, tokens: TokenStore, clock: Clock) -> None:
+    def __init__(self, settings: ProcoreSettings, services: Services) -> None:
         self._settings = settings
-        self._tokens = tokens
-        self._clock = clock
-        self._meter = Meter(budget, clock)
+        self._tokens = services.tokens
+        self._clock = services.clock
+        self._meter = Meter(services.budget, services.clock)
         self._trusted = TrustedHosts(settings)
         self._capabilities = Capabilities(
             names=name_rules("procore"),
@@ -103,7 +103,7 @@ class _Parts:
     def __init__(
         self, settings: ProcoreSettings, meter: Meter, trusted: TrustedHosts, tokens: TokenStore, clock: Clock
     ) -> None:
-        self._http = Http(settings)
+        self._http = Http(settings.timeouts)
         self._authority = Authority(self._http, settings, tokens, clock)
         self.api = ApiClient(self._http, settings, self._authority, meter, clock)
         self.downloads = Downloads(self._http, self.api, self._authority, meter, trusted)

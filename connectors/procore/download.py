@@ -19,7 +19,7 @@ from connectors.procore.hosts import Address, Origin, TrustedHosts
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
 from connectors.procore.records import HISTORY, PROJECT, URL, current_version
-from connectors.procore.transport import Http
+from connectors.shared.transport import Http
 from migration.entries import Entry, Ref
 from migration.errors import ItemError, RetryableError
 

@@ -8,7 +8,7 @@ import httpx
 from connectors.procore.api import Answer, ApiClient
 from connectors.procore.projects import Project, Rights, list_projects, named, rights_in
 from connectors.procore.rates import Meter, server_time
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from migration.clock import Clock
 from migration.contract import ConnectionReport, Finding
 from migration.errors import ConfigurationError, SiteHaulError, StoppedResumable

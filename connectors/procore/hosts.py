@@ -8,7 +8,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, urljoin
 
-from connectors.settings import ProcoreSettings, is_loopback
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.settings import is_loopback
 from migration.errors import ItemError
 
 _ADDRESS = re.compile(

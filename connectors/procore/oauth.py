@@ -16,8 +16,8 @@ import tenacity
 from connectors.procore import errors
 from connectors.procore.hosts import Address
 from connectors.procore.rates import wait_seconds
-from connectors.procore.transport import Http
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.transport import Http
 from connectors.tokens import Tokens, TokenStore
 from migration.clock import Clock, SystemClock
 from migration.errors import FatalError, RetryableError
@@ -47,7 +47,7 @@ async def exchange_code(
 
     Raises FatalError `sign-in-again` for a code that is wrong, used or old, and what `Authority.token` raises.
     """
-    http = Http(settings)
+    http = Http(settings.timeouts)
     try:
         login = _Login(http, settings, clock)
         values = {"grant_type": "authorization_code", "code": code, "redirect_uri": settings.redirect_uri}

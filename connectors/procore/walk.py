@@ -16,8 +16,8 @@ from connectors.procore.index import Index, Position, Record, Slice
 from connectors.procore.listing import UNSTABLE, Listing, folder_problem, parentless_problem, private_problem
 from connectors.procore.projects import choose, documents_off, list_projects, project_needed, rights_in
 from connectors.procore.records import EntryMaker
+from connectors.procore.settings import ProcoreSettings
 from connectors.procore.tree import FolderTree, folder_facts
-from connectors.settings import ProcoreSettings
 from migration.clock import Clock
 from migration.contract import WalkPage
 from migration.entries import Entry, ListingProblem, PathParts

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from migration.errors import ConfigurationError
 from tasks.budget_status import BudgetStatus, budget_status
 from tasks.connections import list_connections, load_connection

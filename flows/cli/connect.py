@@ -15,7 +15,8 @@ from flows.cli.main import app, common_of, secret_from
 from migration.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from connectors.settings import ConnectionSettings, ProcoreSettings
+    from connectors.procore.settings import ProcoreSettings
+    from connectors.shared.settings import ConnectionSettings
     from migration.contract import ConnectionReport
 
 connect = typer.Typer(no_args_is_help=True, help="Save a connection; it is tested first.")
@@ -54,7 +55,7 @@ def connect_procore(
     force: Force = False,
 ) -> None:
     """Save access to one Procore company. The client secret is asked for, never given as an argument."""
-    from connectors.settings import ProcoreSettings
+    from connectors.procore.settings import ProcoreSettings
 
     if simulator is not None:
         values = simulator_values(_simulator_facts(simulator))
@@ -92,7 +93,7 @@ def connect_filesystem(
     force: Force = False,
 ) -> None:
     """Save access to a local folder or a mounted file share."""
-    from connectors.settings import FilesystemSettings
+    from connectors.filesystem.settings import FilesystemSettings
 
     values = {"folder": folder.expanduser().absolute(), "durability": durability, "names": names}
     _try_and_save(context, name, _validated(FilesystemSettings, values), force=force)
@@ -152,12 +153,13 @@ def test_connection(
 
 
 def _try_and_save(context: typer.Context, name: str, settings: ConnectionSettings, *, force: bool) -> None:
+    from connectors.procore.settings import ProcoreSettings
     from flows.cli.started import ready_server
     from tasks.connections import save_connection
 
     common = common_of(context)
     ready_server(common)
-    if settings.kind == "procore" and settings.grant == "authorization_code":
+    if isinstance(settings, ProcoreSettings) and settings.grant == "authorization_code":
         asyncio.run(_sign_in(common.console, settings))
     report = asyncio.run(_test(name, settings))
     _show(common.console, name, report)

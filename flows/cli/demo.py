@@ -128,7 +128,8 @@ def _edits(procore: "SimulatedProcore", facts: dict[str, Any]) -> list[dict[str,
 
 def _job(place: Path, facts: dict[str, Any], *, hourly_calls: int) -> "Job":
     """The connections saved, and the job between them."""
-    from connectors.settings import FilesystemSettings, ProcoreSettings
+    from connectors.filesystem.settings import FilesystemSettings
+    from connectors.procore.settings import ProcoreSettings
     from flows.cli.connect import simulator_values
     from migration.jobs import Job, Location
     from tasks.connections import save_connection

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from connectors.filesystem import FilesystemConnector
-from connectors.settings import FilesystemSettings
-from migration.clock import SystemClock
+from connectors.filesystem.connector import FilesystemConnector
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.shared.services import Services
 
 NOBODY = 65534
 
 
 def connector_at(folder: Path, **settings: Any) -> FilesystemConnector:
     page_entries = settings.pop("page_entries", 5_000)
-    return FilesystemConnector(FilesystemSettings(folder=folder, **settings), SystemClock(), page_entries=page_entries)
+    return FilesystemConnector(FilesystemSettings(folder=folder, **settings), Services(), page_entries=page_entries)
 
 
 def files_below(folder: Path) -> set[str]:

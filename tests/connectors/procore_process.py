@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 from connectors.procore.connector import ProcoreConnector
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.services import Services
 from connectors.tokens import FileTokenStore
-from migration.budget import UnlimitedBudget
-from migration.clock import SystemClock
 
 
 async def use(settings: ProcoreSettings, store: Path, calls: int) -> None:
-    connector = ProcoreConnector(settings, budget=UnlimitedBudget(), tokens=FileTokenStore(store), clock=SystemClock())
+    connector = ProcoreConnector(settings, Services(tokens=FileTokenStore(store)))
     async with connector:
         for _ in range(calls):
             report = await connector.test()

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors.procore.connector import ProcoreConnector
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
+from connectors.shared.services import Services
 from connectors.tokens import MemoryTokenStore, TokenStore
 from migration.budget import CallBudget, UnlimitedBudget
 from migration.contract import WalkPage
@@ -75,9 +76,11 @@ async def connected(
     """An entered connector; `changes` are those of its settings."""
     connector = ProcoreConnector(
         settings or settings_for(served, **changes),
-        budget=budget or UnlimitedBudget(),
-        tokens=tokens or MemoryTokenStore(),
-        clock=clock or SimulatorClock(served),
+        Services(
+            budget=budget or UnlimitedBudget(),
+            tokens=tokens or MemoryTokenStore(),
+            clock=clock or SimulatorClock(served),
+        ),
     )
     async with connector:
         yield connector

@@ -11,8 +11,8 @@ import pytest
 
 from connectors.filesystem import kernel
 from connectors.filesystem.failures import Translator
+from connectors.filesystem.settings import FilesystemSettings
 from connectors.filesystem.threads import OneBehind, Threads
-from connectors.settings import FilesystemSettings
 from migration.errors import FatalError, ItemError, RetryableError, SiteHaulError
 from tests.connectors.filesystem_support import connector_at
 

@@ -7,13 +7,14 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.body import Wanted, check
 from connectors.procore.errors import ProcoreRefusal, raise_for, text_of
 from connectors.procore.hosts import Address, TrustedHosts
 from connectors.procore.rates import reading_of, wait_seconds
 from connectors.procore.records import SYSTEM, EntryMaker
+from connectors.procore.settings import ProcoreSettings
 from connectors.registry import make_connector, require_destination
-from connectors.settings import FilesystemSettings, ProcoreSettings
 from connectors.tokens import MemoryTokenStore
 from migration.budget import UnlimitedBudget
 from migration.clock import SystemClock

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from connectors.procore.oauth import authorization_url, exchange_code
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from connectors.tokens import FileTokenStore, MemoryTokenStore, Tokens, TokenStore
 from migration.errors import ConfigurationError, FatalError, SiteHaulError
 from simulator.server import Running

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from connectors.filesystem import FilesystemConnector
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.connector import FilesystemConnector
+from connectors.filesystem.settings import FilesystemSettings
 from migration.clock import SystemClock
 from migration.contract import Source
 from migration.entries import PathParts

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from connectors.filesystem import FilesystemConnector
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.connector import FilesystemConnector
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.shared.services import Services
 from migration.actions import Action, ActionKind, action_id
 from migration.batches import Work
 from migration.capabilities import Capabilities, Operation
@@ -212,7 +213,7 @@ class Bench:
 
     def connector(self) -> FilesystemConnector:
         (self.folder / "destination").mkdir(exist_ok=True)
-        return FilesystemConnector(FilesystemSettings(folder=self.folder / "destination"), self.clock)
+        return FilesystemConnector(FilesystemSettings(folder=self.folder / "destination"), Services())
 
     @asynccontextmanager
     async def transfer(self, destination: Destination | None = None) -> AsyncIterator[tuple[Transfer, Ledger, Run]]:

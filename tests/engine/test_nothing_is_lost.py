@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from connectors.filesystem.connector import FilesystemConnector
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.shared.services import Services
 from migration.actions import ActionKind
 from migration.errors import ConfigurationError
 from migration.plans import Plan
@@ -23,7 +24,7 @@ def disk_bench(folder: Path) -> tuple[Bench, Path]:
         (origin / path).parent.mkdir(parents=True, exist_ok=True)
         (origin / path).write_bytes(content)
     clock = QuickClock()
-    return Bench(folder, FilesystemConnector(FilesystemSettings(folder=origin), clock), clock=clock), origin
+    return Bench(folder, FilesystemConnector(FilesystemSettings(folder=origin), Services()), clock=clock), origin
 
 
 def everything_of(folder: Path) -> dict[str, tuple[int, int, int, bytes | None]]:

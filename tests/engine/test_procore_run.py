@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.procore.connector import ProcoreConnector
-from connectors.tokens import MemoryTokenStore
-from migration.budget import UnlimitedBudget
+from connectors.shared.services import Services
 from simulator.server import Running
 from tests.connectors.procore_support import SimulatorClock, calls, expected_rows, settings_for
 from tests.engine.support import Bench, a_job
@@ -20,9 +19,7 @@ FAULTS = ("503", "500", "reset", "reset-mid-body", "truncated", "too-long", "exp
 
 def a_bench(folder: Path, served: Running, **settings: Any) -> Bench:
     clock = SimulatorClock(served)
-    source = ProcoreConnector(
-        settings_for(served, **settings), budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=clock
-    )
+    source = ProcoreConnector(settings_for(served, **settings), Services(clock=clock))
     job = a_job(source={"connection": "office", "path": served.project["name"]})
     return Bench(folder, source, job, clock=clock)  # type: ignore[arg-type]
 

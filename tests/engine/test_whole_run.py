@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.filesystem import FilesystemConnector
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.connector import FilesystemConnector
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.shared.services import Services
 from migration.errors import BudgetExhausted, ItemError
 from migration.runs import RunState
 from tests.engine.support import Bench, Body, QuickClock, ScriptedSource, WaitingClock, a_job, cut, pattern
@@ -99,7 +100,7 @@ async def test_files_on_disk_are_copied_with_every_name_a_disk_can_hold(tmp_path
     origin = tmp_path / "origin"
     count = hostile_tree(origin)
     clock = QuickClock()
-    bench = Bench(tmp_path, FilesystemConnector(FilesystemSettings(folder=origin), clock), clock=clock)
+    bench = Bench(tmp_path, FilesystemConnector(FilesystemSettings(folder=origin), Services()), clock=clock)
     account, found = await accounted_run(bench)
     assert account.adds_up
     assert account.total.files["succeeded"] == count

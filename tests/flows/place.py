@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.settings import FilesystemSettings, ProcoreSettings
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.procore.settings import ProcoreSettings
 from flows.endings import Ending
 from migration.jobs import Job, Location
 from migration.state import JobState

@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from migration.budget import RateLimitReading
 from migration.clock import SystemClock
 from migration.errors import BudgetExhausted
@@ -22,7 +22,7 @@ from migration.jobs import OnBudgetExhausted
 from tasks.background import BackgroundProcess
 from tasks.budget import Mechanism, PrefectCallBudget
 from tasks.budget_status import read_budget_status
-from tasks.clients import BudgetNames, client_name
+from tasks.clients import BudgetNames
 from tasks.limits import Limits
 from tasks.prefect_settings import server_variables
 from tasks.server import Server, ensure_server, server_status
@@ -247,10 +247,10 @@ async def test_what_the_budget_command_shows(prefect_server: Server) -> None:
     settings = ProcoreSettings.model_validate(
         {"company_id": 1, "client_id": f"{new_client()}-Secretive-Looking-Id", "client_secret": "x", "hourly_calls": 90}
     )
-    assert "secretive" not in client_name(settings)
+    assert "secretive" not in settings.client_name
     before = await read_budget_status(settings)
     assert (before.limit, before.used, before.free, before.holders) == (90, 0, 90, ())
-    async with budget_of(client_name(settings), hourly=90) as budget:
+    async with budget_of(settings.client_name, hourly=90) as budget:
         await budget.take()
     after = await read_budget_status(settings)
     assert (after.limit, after.used, after.free) == (90, 1, 89)

@@ -11,7 +11,7 @@ import pytest
 from flows.endings import EndState
 from migration.progress import Phase
 from simulator.server import Running
-from tasks.clients import BudgetNames, client_name
+from tasks.clients import BudgetNames
 from tasks.progress import Standing
 from tasks.server import Server
 from tasks.session import watched
@@ -68,7 +68,7 @@ async def as_an_hour_later(place: Place) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    names = BudgetNames(client_name(procore_settings(place.served)))
+    names = BudgetNames(procore_settings(place.served).client_name)
     async with get_client() as prefect:
         await prefect.delete_global_concurrency_limit_by_name(names.hourly)
         await prefect.delete_global_concurrency_limit_by_name(names.spike)

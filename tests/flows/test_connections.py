@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.settings import FilesystemSettings, ProcoreSettings
+from connectors.filesystem.settings import FilesystemSettings
+from connectors.procore.settings import ProcoreSettings
 from migration.budget import UnlimitedBudget
 from migration.errors import ConfigurationError
 from tasks.budget import PrefectCallBudget

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.settings import FilesystemSettings
 from flows.endings import Ending, EndState
 from migration.errors import SiteHaulError
 from migration.jobs import Location

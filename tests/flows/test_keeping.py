@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from connectors.settings import FilesystemSettings
+from connectors.filesystem.settings import FilesystemSettings
 from connectors.tokens import Tokens
 from tasks.asking import nobody_answered
 from tasks.connections import load_connection, save_connection

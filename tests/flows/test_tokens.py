@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connectors.settings import ProcoreSettings
+from connectors.procore.settings import ProcoreSettings
 from connectors.tokens import Tokens
 from migration.errors import ConfigurationError
 from tasks.server import Server

@@ -1,14 +1,17 @@
 """How requests travel: httpx on the httpx-aiohttp transport, one pool of connections per connector.
 
-Four things are ours. Addresses of links are sent byte for byte as they were given (httpx's `target` extension), as
-their signatures cover them. Bodies arrive in large pieces. Every fault of the network is an httpx.TransportError.
-A request that counts as a call is sent once.
+Five things are ours. Addresses of links are sent byte for byte as they were given (httpx's `target` extension), as
+their signatures cover them. Bodies arrive in large pieces, and may be sent from a stream. Every fault of the network is
+an httpx.TransportError. A request that counts as a call is sent once.
 
 No cookies are kept, no redirect is followed, and nothing of an address but its host can reach a log.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import httpx
@@ -16,22 +19,30 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 from yarl import URL
 
-from connectors.settings import ProcoreSettings
-
 READ_BUFFER_BYTES = 256 * 1024
 """Per connection; aiohttp pauses reading at twice this."""
 USER_AGENT = "SiteHaul"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait for what."""
+
+    connect_seconds: float = 15.0
+    read_seconds: float = 60.0
+    """Between two arrivals of bytes, not for a whole body."""
+    pool_seconds: float = 60.0
+    """Until a connection is there, the wait for a free one included."""
+
+
 class LinkTransport(AiohttpTransport):
     """httpx-aiohttp's transport, with opaque addresses, large pieces and every error of aiohttp translated."""
 
-    def __init__(self, settings: ProcoreSettings) -> None:
+    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None) -> None:
         self._timeout = aiohttp.ClientTimeout(
-            connect=settings.pool_timeout_seconds,
-            sock_connect=settings.connect_timeout_seconds,
-            sock_read=settings.read_timeout_seconds,
+            connect=timeouts.pool_seconds, sock_connect=timeouts.connect_seconds, sock_read=timeouts.read_seconds
         )
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
         super().__init__(client=self._made_session)
 
@@ -43,7 +54,7 @@ class LinkTransport(AiohttpTransport):
                 request.method,
                 URL(_address(request), encoded=True),
                 headers=request.headers.multi_items(),
-                data=request.content or None,
+                data=request.extensions.get("body") or request.content or None,
                 allow_redirects=False,
                 timeout=self._timeout,
                 middlewares=(_Once(),) if "once" in request.extensions else None,
@@ -57,7 +68,7 @@ class LinkTransport(AiohttpTransport):
 
     def _made_session(self) -> aiohttp.ClientSession:
         # The caller bounds how much is in flight; a second bound here would only turn waiting into timeouts.
-        connector = aiohttp.TCPConnector(limit=0, ssl=self.ssl_context)
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or self.ssl_context)
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -71,8 +82,9 @@ class LinkTransport(AiohttpTransport):
 class Http:
     """Sends requests over one pool. Made inside the running event loop; `aclose` ends it."""
 
-    def __init__(self, settings: ProcoreSettings) -> None:
-        self._transport = LinkTransport(settings)
+    def __init__(self, timeouts: Timeouts, *, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` None = the certificates this machine trusts."""
+        self._transport = LinkTransport(timeouts, tls)
         self._urls: dict[str, httpx.URL] = {}
         """By origin: there are few, and reading one costs as much as the rest of a request's making."""
 
@@ -82,7 +94,7 @@ class Http:
         origin: str,
         target: str,
         headers: Mapping[str, str],
-        content: bytes | None = None,
+        content: bytes | AsyncIterable[bytes] | None = None,
         *,
         once: bool = True,
     ) -> httpx.Response:
@@ -90,6 +102,7 @@ class Http:
 
         The answer's body is not read; the caller closes it. Raises httpx.TransportError. `once` False allows a second
         sending when a kept connection turns out to be closed; where calls are counted, it would be an uncounted one.
+        A stream is sent once in any case, chunked unless the headers tell its Content-Length.
         """
         url = self._urls.get(origin)
         if url is None:
@@ -98,8 +111,8 @@ class Http:
             method,
             url,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-            content=content,
-            extensions={"target": target.encode("ascii")} | ({"once": True} if once else {}),
+            content=content if isinstance(content, bytes) else None,
+            extensions=_extensions(target, content, once=once),
         )
         return await self._transport.handle_async_request(request)
 
@@ -136,6 +149,16 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._response.release()
+
+
+def _extensions(target: str, content: bytes | AsyncIterable[bytes] | None, *, once: bool) -> dict[str, Any]:
+    streamed = content is not None and not isinstance(content, bytes)
+    extensions: dict[str, Any] = {"target": target.encode("ascii")}
+    if streamed:
+        extensions["body"] = content
+    if once or streamed:
+        extensions["once"] = True
+    return extensions
 
 
 def _address(request: httpx.Request) -> str:

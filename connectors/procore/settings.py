@@ -1,13 +1,14 @@
-"""What a person says to connect a system: one frozen model per kind of connection, saved as an encrypted block."""
+"""What a person says to connect a Procore company."""
 
-import functools
-import ipaddress
+import hashlib
+import re
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from connectors.shared.settings import ConnectionSettings, checked_address, checked_host
+from connectors.shared.transport import Timeouts
 
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 """The redirect address that makes Procore show the code to the person instead of sending it to a web server."""
@@ -43,14 +44,11 @@ _STORAGE_HOSTS = {
 }
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProcoreSettings(_Settings):
+class ProcoreSettings(ConnectionSettings):
     """Access to one Procore company."""
 
     kind: Literal["procore"] = "procore"
+    display_name: str = "Procore"
     environment: ProcoreEnvironment = ProcoreEnvironment.PRODUCTION
     login_url: str | None = None
     """Only with `custom`; otherwise the environment's. `login_base` is the one in force."""
@@ -69,7 +67,6 @@ class ProcoreSettings(_Settings):
     """What Procore granted this client per 10 seconds."""
     page_size: int = Field(default=5000, ge=1, le=10_000)
     """Entries asked for per listing call; a server that gives fewer is followed."""
-    display_name: str = "Procore"
     connect_timeout_seconds: float = Field(default=15.0, gt=0)
     read_timeout_seconds: float = Field(default=60.0, gt=0)
     """Between two arrivals of bytes, not for a whole body."""
@@ -79,12 +76,12 @@ class ProcoreSettings(_Settings):
     @field_validator("login_url", "api_url")
     @classmethod
     def _address_is_safe(cls, value: str | None) -> str | None:
-        return None if value is None else _checked_address(value)
+        return None if value is None else checked_address(value)
 
     @field_validator("token_hosts")
     @classmethod
     def _hosts_are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_checked_host(name) for name in value)
+        return tuple(checked_host(name) for name in value)
 
     @field_validator("client_secret")
     @classmethod
@@ -118,60 +115,29 @@ class ProcoreSettings(_Settings):
         """host[:port] names besides the API host that may receive the access token."""
         return (*_STORAGE_HOSTS.get(self.environment, ()), *self.token_hosts)
 
+    @property
+    def summary(self) -> str:
+        return f"Company {self.company_id} at {self.api_base}"
 
-class FilesystemSettings(_Settings):
-    """Access to one local folder, or to a file share that is mounted there."""
+    @property
+    def token_key(self) -> str | None:
+        return self.client_name
 
-    kind: Literal["filesystem"] = "filesystem"
-    folder: Path
-    """Absolute; nothing outside it is ever touched."""
-    durability: Literal["none", "batch", "file"] = "batch"
-    """When copied files are forced onto the disk: never, before a batch's outcomes are recorded, or file by file."""
-    names: Literal["posix", "windows", "portable"] = "posix"
-    """Whose rules file names follow; a mounted Windows share needs `windows`."""
-    display_name: str = "Local folder"
+    @property
+    def client_name(self) -> str:
+        """The same for all connections of one client in one environment, different for any other; file-name safe.
 
-    @field_validator("folder")
-    @classmethod
-    def _folder_is_absolute(cls, value: Path) -> Path:
-        if not value.is_absolute():
-            raise ValueError("the folder must be an absolute path")
-        return value
+        Recognisable by the beginning of the client id, which is no secret but is not shown whole either.
+        """
+        beginning = re.sub(r"[^a-z0-9]", "", self.client_id.lower())[:6]
+        digest = hashlib.sha256(f"{self.api_base}|{self.client_id}".encode()).hexdigest()[:8]
+        return f"{beginning}-{digest}" if beginning else digest
 
-
-ConnectionSettings = Annotated[ProcoreSettings | FilesystemSettings, Field(discriminator="kind")]
-
-
-@functools.lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _checked_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address begins with https:// and names a host")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValueError(
-            "an address outside this machine must begin with https://, or secrets would travel unprotected"
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long requests wait."""
+        return Timeouts(
+            connect_seconds=self.connect_timeout_seconds,
+            read_seconds=self.read_timeout_seconds,
+            pool_seconds=self.pool_timeout_seconds,
         )
-    if parts.username or parts.query or parts.fragment:
-        raise ValueError("an address holds no user name, query or fragment")
-    return value.rstrip("/")
-
-
-def _checked_host(name: str) -> str:
-    parts = urlsplit(f"//{name}")
-    if not parts.hostname or parts.netloc != name or parts.username or parts.path:
-        raise ValueError(f"'{name}' is not of the form host or host:port")
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError(f"'{name}' names no valid port") from None
-    return name.lower()
