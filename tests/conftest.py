@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ProcoreSimulators, procore_simulators
+from tests.servers.fixtures import report_missing
+from tests.servers.fixtures import samba_server as samba_server
 
 
 @pytest.fixture
@@ -20,3 +22,7 @@ def shared_procore_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Starts simulated Procores that live as long as a module's tests, for tests that only read."""
     with procore_simulators(tmp_path_factory.mktemp("procore")) as start:
         yield start
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    report_missing(terminalreporter)

@@ -1,4 +1,4 @@
-"""The real servers that tests talk to."""
+"""Starts simulated Procores, records what they are asked."""
 
 import base64
 import contextlib

@@ -1,0 +1,54 @@
+"""Fixtures that start each server once per pytest process, and what is said about those that cannot run here.
+
+Tests share a server: each works in a folder (a prefix, a bucket) of its own. A server that is missing skips the tests
+that need it; with SITEHAUL_TEST_ALL set, as `make test-all` and CI do, it fails them.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.servers import samba
+from tests.servers.programs import ServerMissing
+
+TEST_ALL = "SITEHAUL_TEST_ALL"
+_NO_SERVER = "no server: "
+T = TypeVar("T")
+
+
+def running_or_skipped(running: Callable[..., AbstractContextManager[T]], folder: Path, **how: Any) -> Iterator[T]:
+    """Start a server for a fixture; where it cannot run, skip or, when all are wanted, fail."""
+    try:
+        entered = running(folder, **how)
+        server = entered.__enter__()
+    except ServerMissing as missing:
+        if os.environ.get(TEST_ALL):
+            pytest.fail(f"{missing} ({TEST_ALL} is set)")
+        pytest.skip(f"{_NO_SERVER}{running.__module__.rpartition('.')[2]}: {missing}")
+    try:
+        yield server
+    finally:
+        entered.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[samba.Samba]:
+    """Samba, see `tests.servers.samba`."""
+    yield from running_or_skipped(samba.running, tmp_path_factory.mktemp("samba"))
+
+
+def report_missing(reporter: pytest.TerminalReporter) -> None:
+    """Say at the end which servers were missing and how many tests were skipped for it."""
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    missing = Counter(
+        reason.partition(_NO_SERVER)[2] for reason in reasons if isinstance(reason, str) and _NO_SERVER in reason
+    )
+    if missing:
+        reporter.section("servers that cannot run here (make test-all installs them)")
+        for reason, tests in sorted(missing.items()):
+            reporter.line(f"{reason}: {tests} tests skipped")
