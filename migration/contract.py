@@ -41,13 +41,18 @@ class Precondition:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What the destination now holds. `name` is the name as the system kept it; `stored_sha256` is given only when the
-    system's stored bytes were hashed by it or by the connector, not when only the sent bytes were."""
+    system's stored bytes were hashed by it or by the connector, not when only the sent bytes were. `confirmed_by` names
+    the system's own checksum of what it stored, another than SHA-256, that equals that of the bytes sent.
+
+    Where a system rewrites content (`Capabilities.rewrites_content_on_ingest`) size and version are the settled ones.
+    """
 
     ref: Ref
     name: str
     size_bytes: int
     modified_at: datetime | None
     stored_sha256: str | None = None
+    confirmed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +145,13 @@ class Destination(Source, Protocol):
     ) -> Stored:
         """Write a file under a staged name or upload session, then publish it as `path` if the precondition holds.
 
-        `before_publish` is awaited once, after every byte is at the destination and before anything becomes visible;
-        if it raises, nothing is published. `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so
-        that a retry after a crash replaces the leftover. On any failure or cancellation nothing is visible and nothing
-        staged stays behind. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise RetryableError.
+        `before_publish` is awaited once, after every byte is at the destination (or, for a small file that one request
+        sends and publishes, in memory) and before anything becomes visible; if it raises, nothing is published.
+        `staging_key` (file-name safe, ≤ 64 characters) names the staged state, so that a retry after a crash replaces
+        the leftover. On any failure or cancellation nothing is visible and nothing staged stays behind; but
+        RetryableError `publish-unknown` says that the answer to the publishing step was lost and the file may be
+        there, whole: the caller looks. `size_bytes` None = unknown. Fewer or more bytes than `size_bytes` raise
+        RetryableError.
         The parent folder must exist: ItemError `parent-missing` otherwise.
         """
         ...
@@ -194,6 +202,44 @@ class ContentHash(Protocol):
     async def sha256(self, path: PathParts) -> str:
         """The SHA-256 of the file's stored bytes, read now, lower-case hexadecimal. ItemError `not-found` or
         `not-a-file` when there is no file at `path`."""
+        ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """A system that moves and renames files and folders without their bytes passing through (`Operation.MOVE`)."""
+
+    async def move(self, entry: Entry, to: PathParts) -> Ref:
+        """Move the entry, a folder with all that is in it, to this path from the connection's root; its ref there.
+
+        PreconditionFailed `destination-changed` when something is there, ItemError `parent-missing` when the folder
+        around it is not, ItemError `source-changed` when the entry is no longer there in its version; nothing is moved
+        then.
+        """
+        ...
+
+
+@runtime_checkable
+class Trash(Protocol):
+    """A system where what was deleted can be brought back (`Operation.DELETE_TO_TRASH`)."""
+
+    async def delete_to_trash(self, entry: Entry) -> str:
+        """Delete the entry, a folder with all that is in it; what `restore` needs to bring it back. ItemError
+        `source-changed` when it is no longer there in its version; nothing is deleted then."""
+        ...
+
+    async def restore(self, token: str) -> PathParts:
+        """Bring back what was deleted; the path where it is again. PreconditionFailed `destination-changed` when
+        something else is there now, ItemError `not-restorable` when it cannot be had any more."""
+        ...
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A system that keeps earlier versions of a file (`Operation.VERSIONS`)."""
+
+    async def versions(self, entry: Entry) -> tuple[Entry, ...]:
+        """Every version of the file, oldest first, the current one last; each can be opened. ItemError `not-found`."""
         ...
 
 

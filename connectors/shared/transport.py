@@ -171,7 +171,18 @@ def _translated() -> Iterator[None]:
     try:
         with map_aiohttp_exceptions():
             yield
+    except httpx.ConnectTimeout as error:
+        if _was_connected(error.__cause__):
+            raise httpx.ReadError(str(error) or "the connection broke before an answer came") from error
+        raise
     except (httpx.TransportError, GeneratorExit):
         raise
     except (aiohttp.ClientError, OSError) as error:
         raise httpx.ReadError(str(error) or type(error).__name__) from error
+
+
+def _was_connected(error: BaseException | None) -> bool:
+    """Whether a connection that was there broke, which httpx-aiohttp tells as one that could not be made: a request
+    may have been carried out then."""
+    never = (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError)
+    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, never)

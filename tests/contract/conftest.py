@@ -5,14 +5,18 @@ from typing import Any
 import pytest
 
 from migration.contract import Destination, Source
-from tests.contract.places import PLACES, Place
+from tests.contract.place import Place
+from tests.contract.places import rows
+
+PLACES = [pytest.param(row, id=row.name, marks=pytest.mark.xdist_group(row.server or row.name)) for row in rows()]
 
 
-@pytest.fixture(params=PLACES, ids=lambda row: row.name)
+@pytest.fixture(params=PLACES)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    server = request.getfixturevalue(request.param.server) if request.param.server else None
     folder = tmp_path / "place"
     folder.mkdir()
-    async with request.param.open(folder) as opened:
+    async with request.param.open(server, folder) as opened:
         yield opened
 
 

@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from migration.contract import Destination, Precondition, Source, Stored, WalkPage
 from migration.entries import Entry, PathParts
-from tests.contract.places import MODIFIED
+from tests.contract.place import MODIFIED
 
 NAMES = (
     "plain.txt",
@@ -111,3 +111,11 @@ async def read(source: Source, entry: Entry, offset: int = 0, length: int | None
             assert 0 < len(chunk) <= 4 * 1024 * 1024
             chunks.append(chunk)
     return b"".join(chunks)
+
+
+def is_kept(source: Source, found: datetime | None, meant: datetime) -> bool:
+    """Whether a time is what the system's declared precision makes of the one that was meant."""
+    capabilities = source.capabilities
+    if not capabilities.keeps_times or found is None:
+        return not capabilities.keeps_times
+    return abs(found - meant) <= timedelta(seconds=capabilities.time_precision_seconds or 0)

@@ -9,7 +9,7 @@ import pytest
 from migration.contract import Destination, Stored
 from migration.entries import Entry
 from migration.errors import PreconditionFailed
-from tests.contract.places import MODIFIED, Place
+from tests.contract.place import MODIFIED, Place
 from tests.contract.steps import content_of, put
 
 MIB = 1024 * 1024
@@ -79,12 +79,12 @@ async def test_a_file_that_vanished_is_not_written_again(destination: Destinatio
     assert await place.everything() == set()
 
 
-@pytest.mark.parametrize(("size", "rounds"), [(20_000, 40), (3 * MIB, 2)])
+@pytest.mark.parametrize(("size", "rounds"), [(20_000, 40), (3 * MIB, 4)])
 async def test_of_several_writers_one_wins_whole(
     destination: Destination, place: Place, size: int, rounds: int
 ) -> None:
     await destination.make_folder(FILE[:1])
-    for _ in range(rounds):
+    for _ in range(max(1, int(rounds * place.repetitions))):
         together = asyncio.Barrier(8)
 
         async def one(number: int, together: asyncio.Barrier = together) -> Stored:
@@ -174,7 +174,7 @@ async def test_cancelled_at_any_turn_the_file_is_there_exactly_if_the_caller_was
         told.append(await put(destination, ("file",), content))
         await asyncio.sleep(0)
 
-    for turns in (*range(100), *range(100, 3_000, 97)):
+    for turns in (*range(100), *range(100, 3_000, 97))[:: round(1 / place.repetitions)]:
         told.clear()
         task = asyncio.create_task(caller())
         for _ in range(turns):

@@ -5,7 +5,7 @@ import pytest
 from migration.capabilities import CaseRule, LengthUnit, NameRules, UnicodeRule
 from migration.contract import Destination
 from migration.errors import ItemError
-from tests.contract.places import Place
+from tests.contract.place import Place
 from tests.contract.steps import HOSTILE_NAMES, NAMES, entries, put
 
 ESCAPING = ("..", ".", "", "a/b", "../outside", "/etc/passwd", "a\0b", "/", "\0")

@@ -12,18 +12,27 @@ from migration.contract import (
     ContentHash,
     Destination,
     Flushable,
+    Movable,
     Precondition,
     RangeWritable,
     Source,
     StagedSweep,
+    Trash,
+    Versioned,
     WriteAt,
 )
 from migration.errors import ContractViolation, ItemError, PreconditionFailed, RetryableError
-from tests.contract.places import MODIFIED, Place
+from tests.contract.place import MODIFIED, Place
 from tests.contract.steps import content_of, nothing, put
 
 MIB = 1024 * 1024
-IMPLEMENTED_BY: dict[Operation, Any] = {Operation.RANGE_WRITES: RangeWritable, Operation.CONTENT_HASH: ContentHash}
+IMPLEMENTED_BY: dict[Operation, Any] = {
+    Operation.RANGE_WRITES: RangeWritable,
+    Operation.CONTENT_HASH: ContentHash,
+    Operation.MOVE: Movable,
+    Operation.DELETE_TO_TRASH: Trash,
+    Operation.VERSIONS: Versioned,
+}
 
 
 @pytest.fixture
