@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ProcoreSimulators, procore_simulators
-from tests.servers.fixtures import report_missing
-from tests.servers.fixtures import samba_server as samba_server
+from tests.servers.fixtures import in_process_ssh, report_missing, samba_server, ssh_server
+
+__all__ = ["in_process_ssh", "samba_server", "ssh_server"]
 
 
 @pytest.fixture

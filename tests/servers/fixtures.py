@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import samba
+from tests.servers import samba, ssh, ssh_in_process
 from tests.servers.programs import ServerMissing
 
 TEST_ALL = "SITEHAUL_TEST_ALL"
@@ -40,6 +40,18 @@ def running_or_skipped(running: Callable[..., AbstractContextManager[T]], folder
 def samba_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[samba.Samba]:
     """Samba, see `tests.servers.samba`."""
     yield from running_or_skipped(samba.running, tmp_path_factory.mktemp("samba"))
+
+
+@pytest.fixture(scope="session")
+def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssh.OpenSsh]:
+    """OpenSSH, see `tests.servers.ssh`."""
+    yield from running_or_skipped(ssh.running, tmp_path_factory.mktemp("ssh"))
+
+
+@pytest.fixture
+def in_process_ssh(tmp_path: Path) -> Iterator[ssh_in_process.InProcessSsh]:
+    """An SFTP server of the test's own, whose operations can be made to fail; see `tests.servers.ssh_in_process`."""
+    yield from running_or_skipped(ssh_in_process.running, tmp_path / "ssh")
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:

@@ -95,7 +95,7 @@ def started(
 
     `command` is told the ports and says what to run, after it has written what the server reads. A server that ends
     before it is `ready` is started again on other ports, since another process may have taken one of them. Its output
-    is in `NAME.log` in the folder. It is ended by a signal, and killed if it has not ended `end_seconds` later. Raises NotStarted.
+    is in `NAME.log` in the folder. It is ended by a signal, and killed if it lives `end_seconds` longer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"

@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
+import asyncssh
 import pytest
 
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
 from tests.servers.samba import Samba
+from tests.servers.ssh import OpenSsh
+from tests.servers.ssh_in_process import InProcessSsh
 
 CONTENT = bytes(range(256)) * 400
 
@@ -47,3 +51,62 @@ def test_samba_serves_files_and_refuses_what_it_should(samba_server: Samba, tmp_
         with pytest.raises(RuntimeError, match="DISK_FULL"):
             samba_server.smbclient(f"put {local} big", samba_server.small_share)
         samba_server.small.remove(("big",))
+
+
+def signed_in(server: OpenSsh | InProcessSsh, **how: Any) -> Any:
+    return asyncssh.connect(server.host, server.port, username=server.username, known_hosts=str(server.known_hosts),
+                            config=None, agent_path=None, **how)  # fmt: skip
+
+
+async def test_openssh_serves_files_and_refuses_what_it_should(ssh_server: OpenSsh, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.write_bytes(CONTENT)
+    ssh_server.files.plant(("smoke", "given"), CONTENT)
+    ssh_server.sftp(f"put {local} smoke/put\nget smoke/given {tmp_path}/got\n")
+    assert ssh_server.files.content(("smoke", "put")) == (tmp_path / "got").read_bytes() == CONTENT
+    for commands, readonly in (
+        (f"put {local} smoke/no", True),
+        (f"put {local} {ssh_server.forbidden_folder}/no", False),
+    ):
+        with pytest.raises(RuntimeError, match="denied"):
+            ssh_server.sftp(commands, readonly=readonly)
+    async with signed_in(ssh_server, password=ssh_server.password, client_keys=None) as connection:
+        sftp = await connection.start_sftp_client()
+        assert await sftp.realpath(".") == ssh_server.folder
+    keys = ssh_server.keys
+    async with signed_in(ssh_server, client_keys=[str(keys.encrypted)], passphrase=keys.passphrase):
+        pass
+    for wrong in ({"password": "wrong", "client_keys": None}, {"client_keys": [str(keys.unknown)]}):
+        with pytest.raises(asyncssh.PermissionDenied):
+            await signed_in(ssh_server, **wrong)
+    if ssh_server.small is not None:
+        local.write_bytes(bytes(30 * 2**20))
+        with pytest.raises(RuntimeError, match="Failure"):
+            ssh_server.sftp(f"put {local} {ssh_server.small_folder}/big")
+        ssh_server.small.remove(("big",))
+
+
+async def test_the_ssh_server_in_this_process_fails_as_told(in_process_ssh: InProcessSsh) -> None:
+    server = in_process_ssh
+    server.files.plant(("a", "given"), CONTENT)
+    with pytest.raises(asyncssh.PermissionDenied):
+        await signed_in(server, password="wrong", client_keys=None)
+    async with signed_in(server, client_keys=[str(server.keys.plain)]) as connection:
+        sftp = await connection.start_sftp_client()
+        async with sftp.open("/a/given", "rb") as file:
+            server.faults([{"fault": "short-read", "bytes": 5, "count": 1}])
+            assert await file.read(10) == CONTENT[:10]
+        server.switch(full=True)
+        with pytest.raises(asyncssh.SFTPFailure):
+            await sftp.mkdir("/b")
+        assert (await sftp.statvfs("/")).bavail == 0
+        server.switch(full=False, readonly=True)
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await sftp.open("/a/new", "wb")
+        server.switch(readonly=False)
+        server.faults([{"fault": "lost-response", "method": "mkdir", "nth": 2}])
+        await sftp.mkdir("/c")
+        with pytest.raises((asyncssh.SFTPConnectionLost, asyncssh.ConnectionLost)):
+            await sftp.mkdir("/d")
+    assert server.files.folders() == {("a",), ("c",), ("d",)}
+    assert ("mkdir", "/d") in server.operations() and server.connected == 1
