@@ -29,7 +29,8 @@ def content(state: State, call: Call, version: Version) -> Answer:
     if not state.settings.ranges:
         return _part(state, call, version, 200, (0, version.size_bytes), headers)
     headers.append((b"accept-ranges", b"bytes"))
-    span = None if call.headers.get("if-range", etag) != etag else _span(call.headers.get("range"), version.size_bytes)
+    asked = call.headers.get("range") if call.headers.get("if-range", etag) == etag else None
+    span = span_of(asked, version.size_bytes)
     if span is None:
         return _part(state, call, version, 200, (0, version.size_bytes), headers)
     start, end = span
@@ -68,8 +69,8 @@ def _part(
     return Answer(status, state.bodies.pieces(key, size_bytes, start, length), headers, length)
 
 
-def _span(text: str | None, size_bytes: int) -> tuple[int, int] | None:
-    """The range asked for as [start, end); None for none, or for a form that may be ignored."""
+def span_of(text: str | None, size_bytes: int) -> tuple[int, int] | None:
+    """The range a Range header asks for as [start, end); None for none, or for a form that may be ignored."""
     match = _RANGE.fullmatch(text or "")
     if match is None or match[1] == match[2] == "":
         return None

@@ -32,11 +32,11 @@ class Fault:
 
 
 class _Rule:
-    def __init__(self, values: dict[str, Any]) -> None:
-        if values.get("fault") not in FAULTS:
-            raise ValueError(f"there is no fault {values.get('fault')!r}; there are: {', '.join(sorted(FAULTS))}")
+    def __init__(self, values: dict[str, Any], known: frozenset[str], host: str | None) -> None:
+        if values.get("fault") not in known:
+            raise ValueError(f"there is no fault {values.get('fault')!r}; there are: {', '.join(sorted(known))}")
         self.values = values
-        self._host = values.get("host", "api")
+        self._host = values.get("host", host)
         self._method = values.get("method")
         self._route = re.compile(values.get("route", ""))
         self._chance = random.Random(values.get("seed", 0))
@@ -44,7 +44,9 @@ class _Rule:
         self.injected = 0
 
     def matches(self, host: str, method: str, path: str) -> bool:
-        if host != self._host or (self._method and method != self._method) or not self._route.search(path):
+        if self._host is not None and host != self._host:
+            return False
+        if (self._method and method != self._method) or not self._route.search(path):
             return False
         self.matched += 1
         return True
@@ -67,18 +69,23 @@ class _Rule:
 
 
 class FaultScript:
-    """The rules in force; changeable while the simulator runs."""
+    """The rules in force; changeable while the simulator runs.
 
-    def __init__(self) -> None:
+    `known` are the faults there are; `host` is that of a rule without one, None = every host.
+    """
+
+    def __init__(self, known: frozenset[str] = FAULTS, host: str | None = "api") -> None:
         self._rules: list[_Rule] = []
+        self._known = known
+        self._host = host
 
     def load(self, rules: list[dict[str, Any]]) -> None:
         """Replace the rules. Raises ValueError naming what is wrong; the old rules then stay."""
-        self._rules = [_Rule(values) for values in rules]
+        self._rules = [_Rule(values, self._known, self._host) for values in rules]
 
     def extend(self, rules: list[dict[str, Any]]) -> None:
         """Add rules."""
-        self._rules += [_Rule(values) for values in rules]
+        self._rules += [_Rule(values, self._known, self._host) for values in rules]
 
     def pick(self, host: str, method: str, path: str) -> Fault | None:
         """The fault for this call, of the first rule that is due; every matching rule counts the call."""

@@ -134,7 +134,8 @@ def serving(folder: Path, settings: Settings, faults: list[dict[str, Any]]) -> I
     state = State.opened(folder, {host: f"http://127.0.0.1:{port}" for host, port in ports.items()}, settings)
     try:
         state.faults.load(faults)
-        with _server(state, ports, list(sockets.values())) as loop:
+        application = Application(state, {port: host for host, port in ports.items()})
+        with serving_application(application, list(sockets.values())) as loop:
             facts = _facts(state)
             _write_facts(folder, facts)
             yield Running(facts, state, loop)
@@ -145,13 +146,17 @@ def serving(folder: Path, settings: Settings, faults: list[dict[str, Any]]) -> I
 
 
 @contextlib.contextmanager
-def _server(
-    state: State, ports: Mapping[str, int], sockets: list[socket.socket]
+def serving_application(
+    application: Any, sockets: list[socket.socket], **values: Any
 ) -> Iterator[asyncio.AbstractEventLoop]:
+    """Serve an ASGI application on listening sockets in a thread of its own until the block ends; its loop is given.
+
+    `values` are further values of uvicorn's own (a certificate). Raises RuntimeError if the server does not start.
+    """
     config = uvicorn.Config(
-        Application(state, {port: host for host, port in ports.items()}),
+        application,
         http=Protocol, ws="none", lifespan="off", log_config=None, log_level="error", access_log=False,
-        date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1,
+        date_header=False, server_header=False, timeout_keep_alive=75, timeout_graceful_shutdown=1, **values,
     )  # fmt: skip
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []
@@ -215,7 +220,7 @@ def _sockets(folder: Path) -> dict[str, socket.socket]:
     sockets: dict[str, socket.socket] = {}
     for host in HOSTS:
         port = int(str(known.get(f"{host}_url", "")).rpartition(":")[2] or 0)
-        sockets[host] = _bound(port) if port else _bound_anywhere()
+        sockets[host] = _bound(port) if port else bound_anywhere()
     return sockets
 
 
@@ -231,7 +236,8 @@ def _bound(port: int) -> socket.socket:
             time.sleep(0.05)
 
 
-def _bound_anywhere() -> socket.socket:
+def bound_anywhere() -> socket.socket:
+    """A listening socket on a free port of 127.0.0.1."""
     for _ in range(100):
         with contextlib.suppress(OSError):
             return _bind(random.choice(_PORTS))

@@ -145,10 +145,10 @@ def test_fixed_windows_begin_anew(tmp_path: Path) -> None:
 
 
 def test_a_port_is_never_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = server._bound_anywhere()
+    first = server.bound_anywhere()
     port = first.getsockname()[1]
     choices = iter([port, port + 1, port + 2, port + 3])
     monkeypatch.setattr(server.random, "choice", lambda _: next(choices))
-    second = server._bound_anywhere()
+    second = server.bound_anywhere()
     with first, second:
         assert second.getsockname()[1] != port

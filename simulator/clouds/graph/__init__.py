@@ -1,0 +1,1 @@
+"""A stand-in of Microsoft Graph: sign-in, OneDrive and SharePoint document libraries."""
