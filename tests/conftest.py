@@ -6,9 +6,24 @@ from pathlib import Path
 import pytest
 
 from tests.servers import ProcoreSimulators, procore_simulators
-from tests.servers.fixtures import in_process_ssh, report_missing, samba_server, ssh_server
+from tests.servers.fixtures import (
+    apache_webdav_server,
+    in_process_ssh,
+    rclone_webdav_server,
+    report_missing,
+    samba_server,
+    ssh_server,
+    webdav_server,
+)
 
-__all__ = ["in_process_ssh", "samba_server", "ssh_server"]
+__all__ = [
+    "apache_webdav_server",
+    "in_process_ssh",
+    "rclone_webdav_server",
+    "samba_server",
+    "ssh_server",
+    "webdav_server",
+]
 
 
 @pytest.fixture

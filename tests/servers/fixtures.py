@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import samba, ssh, ssh_in_process
+from tests.servers import samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
 
 TEST_ALL = "SITEHAUL_TEST_ALL"
@@ -52,6 +52,24 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssh.OpenSsh
 def in_process_ssh(tmp_path: Path) -> Iterator[ssh_in_process.InProcessSsh]:
     """An SFTP server of the test's own, whose operations can be made to fail; see `tests.servers.ssh_in_process`."""
     yield from running_or_skipped(ssh_in_process.running, tmp_path / "ssh")
+
+
+@pytest.fixture(scope="session")
+def webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdav.WebDav]:
+    """WsgiDAV, see `tests.servers.webdav`."""
+    yield from running_or_skipped(webdav.running, tmp_path_factory.mktemp("wsgidav"), kind="wsgidav")
+
+
+@pytest.fixture(scope="session")
+def rclone_webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdav.WebDav]:
+    """rclone's WebDAV server, see `tests.servers.webdav`."""
+    yield from running_or_skipped(webdav.running, tmp_path_factory.mktemp("rclone-webdav"), kind="rclone")
+
+
+@pytest.fixture(scope="session")
+def apache_webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdav.WebDav]:
+    """Apache's mod_dav, see `tests.servers.webdav`."""
+    yield from running_or_skipped(webdav.running, tmp_path_factory.mktemp("apache"), kind="apache")
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:

@@ -124,8 +124,9 @@ def running(folder: Path) -> Iterator[OpenSsh]:
             started("sshd", command, folder=folder, ready=lambda ports: all(map(listens, ports)), ports=2)
         )
         yield OpenSsh(
-            "127.0.0.1", server.ports[0], server.ports[1], user.name, user.password, keys, known_hosts, str(files.root), str(small.root),
-            str(work / "forbidden"), files, small if has_small else None, server.pid, server.log,
+            "127.0.0.1", server.ports[0], server.ports[1], user.name, user.password, keys, known_hosts,
+            str(files.root), str(small.root), str(work / "forbidden"), files, small if has_small else None,
+            server.pid, server.log,
         )  # fmt: skip
 
 

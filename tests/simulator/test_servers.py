@@ -1,12 +1,15 @@
 """Every server tests can talk to starts, does what its module says, and is gone afterwards."""
 
 import os
+import ssl
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import httpx
 import pytest
 
+from tests.servers import webdav
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
 from tests.servers.samba import Samba
@@ -110,3 +113,35 @@ async def test_the_ssh_server_in_this_process_fails_as_told(in_process_ssh: InPr
             await sftp.mkdir("/d")
     assert server.files.folders() == {("a",), ("c",), ("d",)}
     assert ("mkdir", "/d") in server.operations() and server.connected == 1
+
+
+@pytest.mark.parametrize("kind", ["webdav_server", "rclone_webdav_server", "apache_webdav_server"])
+def test_webdav_serves_files_and_refuses_what_it_should(kind: str, request: pytest.FixtureRequest) -> None:
+    server: webdav.WebDav = request.getfixturevalue(kind)
+    server.files.plant(("smoke", "given"), CONTENT)
+    with httpx.Client(auth=(server.username, server.password)) as client:
+        put = client.put(f"{server.url}smoke/put", content=CONTENT, headers={"X-OC-Mtime": "1600000000"})
+        assert put.is_success
+        assert server.files.content(("smoke", "put")) == client.get(f"{server.url}smoke/given").content == CONTENT
+        assert (server.files.modified_at(("smoke", "put")).timestamp() == 1_600_000_000) is server.keeps_times
+        assert client.get(f"{server.url}smoke/given", auth=("hauler", "wrong")).status_code == 401
+        if server.readonly_url is not None:
+            assert client.put(f"{server.readonly_url}smoke/refused", content=b"").status_code == 403
+            assert client.get(f"{server.readonly_url}smoke/given").content == CONTENT
+        if server.small is not None:
+            full = client.put(f"{server.small_url}big", content=bytes(30 * 2**20)).status_code
+            assert full == {"wsgidav": 500, "rclone": 405, "apache": 507}[server.kind]
+            server.small.remove(("big",))
+
+
+@pytest.mark.parametrize("kind", ["wsgidav", "apache"])
+def test_webdav_speaks_tls_and_digest(kind: webdav.Kind, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("apache_webdav_server" if kind == "apache" else "webdav_server")
+    with webdav.running(tmp_path, kind=kind, tls=True, signing="digest") as server:
+        server.files.plant(("given",), CONTENT)
+        assert server.certificate is not None
+        trusted = ssl.create_default_context(cafile=str(server.certificate))
+        with httpx.Client(auth=httpx.DigestAuth(server.username, server.password), verify=trusted) as client:
+            assert client.get(f"{server.url}given").content == CONTENT
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url)
