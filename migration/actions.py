@@ -88,6 +88,9 @@ class Outcome:
     message: str | None = None
     bytes_copied: int = 0
     sha256: str | None = None
+    """Of what was read and sent."""
+    settled_sha256: str | None = None
+    """Of what the destination made of it, where that is something else and was hashed."""
     destination: Ref | None = None
     destination_name: str | None = None
     destination_modified_at: datetime | None = None

@@ -31,14 +31,17 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("destination_path", PATH, nullable=False),
     pa.field("destination_name", pa.string()),
     pa.field("destination_id", pa.string()),
+    pa.field("destination_version_id", pa.string()),
     pa.field("destination_modified_at", TIME),
     pa.field("size_bytes", pa.int64()),
     pa.field("sha256", pa.string()),
+    pa.field("settled_sha256", pa.string()),
     pa.field("run_id", pa.string(), nullable=False),
 ]
 BASELINE_SCHEMA = pa.schema(_FIELDS)
 """The columns of baseline.parquet. `destination_path` is as planned; `destination_name` is the name as the system kept
-it, null = as planned. `run_id` names the run that last copied or found the file."""
+it, null = as planned. `size_bytes` and `sha256` are the source's; `settled_sha256` is what the destination made of it,
+where that is something else. `run_id` names the run that last copied or found the file."""
 
 ROWS_AT_ONCE = 50_000
 
@@ -107,16 +110,18 @@ _MERGED = """
     WITH copied AS (
         SELECT p.source_system, p.source_id, p.source_version_id, p.source_path, p.modified_at AS source_modified_at,
                p.destination_path, nullif(o.destination_name, p.destination_path[-1]) AS destination_name,
-               o.destination_id, o.destination_modified_at, coalesce(p.size_bytes, o.bytes_copied) AS size_bytes,
-               o.sha256, '{run_id}' AS run_id
+               o.destination_id, o.destination_version_id, o.destination_modified_at,
+               coalesce(p.size_bytes, o.bytes_copied) AS size_bytes, o.sha256, o.settled_sha256, '{run_id}' AS run_id
         FROM plan AS p JOIN outcomes AS o USING (action_id)
         WHERE p.entry_kind = 'file' AND o.word IN ('succeeded', 'revised')
     ),
     found AS (
         SELECT p.source_system, p.source_id, p.source_version_id, p.source_path, p.modified_at AS source_modified_at,
                p.destination_path, b.destination_name, p.expected_id AS destination_id,
-               p.expected_modified_at AS destination_modified_at, p.expected_size_bytes AS size_bytes,
+               p.expected_version_id AS destination_version_id, p.expected_modified_at AS destination_modified_at,
+               CASE WHEN p.reason = 'unchanged' THEN b.size_bytes ELSE p.expected_size_bytes END AS size_bytes,
                CASE WHEN p.reason = 'unchanged' THEN b.sha256 END AS sha256,
+               CASE WHEN p.reason = 'unchanged' THEN b.settled_sha256 END AS settled_sha256,
                CASE WHEN p.reason = 'unchanged' THEN b.run_id ELSE '{run_id}' END AS run_id
         FROM plan AS p LEFT JOIN previous AS b USING (destination_path)
         WHERE p.entry_kind = 'file' AND p.kind = 'skip' AND p.reason IN ('unchanged', 'already-there')

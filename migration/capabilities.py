@@ -84,10 +84,16 @@ class Capabilities:
     stable_ids: bool = False
     keeps_versions: bool = False
     keeps_times: bool = False
-    rewrites_content_on_ingest: bool = False
+    rewritten_suffixes: frozenset[str] = frozenset()
+    """Suffixes of names (lower case, with the dot) of files whose content the system may rewrite when it takes them in,
+    at once or some time later, as SharePoint does with Office files."""
     operations: frozenset[Operation] = frozenset()
     calls_per_page: int = 0
     entries_per_page: int | None = None
     calls_per_download: int = 0
     calls_per_upload: int = 0
     calls_per_folder: int = 0
+
+    def rewrites(self, name: str) -> bool:
+        """Whether a file of this name may come to hold other bytes than were sent."""
+        return bool(self.rewritten_suffixes) and name.lower().endswith(tuple(self.rewritten_suffixes))

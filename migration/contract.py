@@ -44,7 +44,8 @@ class Stored:
     system's stored bytes were hashed by it or by the connector, not when only the sent bytes were. `confirmed_by` names
     the system's own checksum of what it stored, another than SHA-256, that equals that of the bytes sent.
 
-    Where a system rewrites content (`Capabilities.rewrites_content_on_ingest`) size and version are the settled ones.
+    Where a system rewrites content (`Capabilities.rewritten_suffixes`) size, version and `stored_sha256` are those of
+    what it made of it.
     """
 
     ref: Ref

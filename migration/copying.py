@@ -144,15 +144,21 @@ class Copier:
         if size_bytes is not None and size_bytes >= LARGE_BYTES:
             await self._check_way(work.action, path)
         patience = Patience(self._clock, self._chance)
+        staged: Staged | None = None
         while True:
             staging = _Staging(self._ledger, self._run_id, work, path, self._clock, self._at, slot)
             await slot.hold()
             try:
+                before = await self._published_before(work.action, path, staged)
+                if before is not None:
+                    return before
                 stored = await self._put(work, staging, patience)
             except RetryableError as error:
+                # The fault may have hidden that the publishing succeeded; the next try looks first.
+                staged = staging.staged or staged
                 await patience.wait_after(error)
             else:
-                staging.check(stored, rewritten=self._destination.capabilities.rewrites_content_on_ingest)
+                staging.check(stored, rewritten=self._destination.capabilities.rewrites(path[-1]))
                 self._at(CopyPoint.PUBLISHED, work.action.action_id)
                 return stored, staging.sha256
 
@@ -247,7 +253,8 @@ class Copier:
     def _done(self, work: Work, attempt: int, started_at: datetime, stored: Stored, sha256: str) -> Outcome:
         action = work.action
         other_name = action.renamed or stored.name != action.destination_path[-1]
-        level = VerificationLevel.STORED_HASH if stored.stored_sha256 else VerificationLevel.SENT_HASH
+        hashed = stored.stored_sha256 or stored.confirmed_by
+        level = VerificationLevel.STORED_HASH if hashed else VerificationLevel.SENT_HASH
         return Outcome(
             action_id=action.action_id,
             attempt=attempt,
@@ -257,6 +264,7 @@ class Copier:
             reason=action.reason,
             bytes_copied=stored.size_bytes,
             sha256=sha256,
+            settled_sha256=stored.stored_sha256 if stored.stored_sha256 != sha256 else None,
             destination=stored.ref,
             destination_name=stored.name,
             destination_modified_at=stored.modified_at,
@@ -292,6 +300,8 @@ class _Staging:
         self._size_bytes = 0
         self.path = path
         self.sha256 = ""
+        self.staged: Staged | None = None
+        """What was made durable; None = nothing."""
 
     def arrived(self) -> None:
         """Everything has been read: another file may be in flight instead."""
@@ -318,6 +328,7 @@ class _Staging:
             at=self._clock.now(),
         )
         await self._ledger.record_staged(self._run_id, staged)
+        self.staged = staged
         self._at(CopyPoint.STAGED, action.action_id)
 
     def check(self, stored: Stored, *, rewritten: bool) -> None:

@@ -32,6 +32,9 @@ class Verdict(StrEnum):
     MATCHES = "matches"
     DIFFERS = "differs"
     MISSING = "missing"
+    REWRITTEN = "rewritten"
+    """The destination made other bytes of what it was given, as it does with files of its kind; the time is still the
+    one that was set, so nobody else has changed it."""
     NOT_CHECKED = "not_checked"
     """It may be there, but it could not be read; the detail says why."""
 
@@ -65,11 +68,29 @@ class Judgement:
     bytes_hashed: int = 0
 
 
-def judge(expected: Expected, found: Entry, sha256: str | None, *, time_precision_seconds: float) -> Judgement:
+def judge(
+    expected: Expected,
+    found: Entry,
+    sha256: str | None,
+    *,
+    time_precision_seconds: float,
+    may_be_rewritten: bool = False,
+) -> Judgement:
     """Compare a file with what it should be. Pure. `sha256` None = it was not hashed.
 
     Content comes first: a file with the right content at another time differs, and the detail says so.
     """
+    judgement = _compared(expected, found, sha256, time_precision_seconds)
+    same_time = None not in (expected.modified_at, found.modified_at) and not _is_another_time(
+        expected.modified_at, found.modified_at, time_precision_seconds
+    )
+    if judgement.verdict is not Verdict.DIFFERS or not may_be_rewritten or not same_time:
+        return judgement
+    detail = "The destination rewrote it when it took it in; the bytes sent are recorded."
+    return Judgement(verdict=Verdict.REWRITTEN, detail=detail, sha256_found=sha256)
+
+
+def _compared(expected: Expected, found: Entry, sha256: str | None, time_precision_seconds: float) -> Judgement:
     if expected.size_bytes is not None and found.size_bytes != expected.size_bytes:
         detail = f"It has {found.size_bytes} bytes instead of {expected.size_bytes}."
         return Judgement(verdict=Verdict.DIFFERS, detail=detail, sha256_found=sha256)

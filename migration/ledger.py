@@ -23,6 +23,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from migration.actions import Outcome, OutcomeWord
 from migration.errors import ContractViolation, FatalError, SiteHaulError
 from migration.ledger_tables import (
+    ADDED_IN,
     FORMAT,
     FORMAT_VERSION,
     METADATA,
@@ -273,6 +274,8 @@ def _prepared_engine(path: Path) -> sa.Engine:
         version = connection.execute(sa.select(sa.func.max(FORMAT.c.version))).scalar()
         if version is None:
             connection.execute(sa.insert(FORMAT), {"version": FORMAT_VERSION})
+        elif version < FORMAT_VERSION:
+            _bring_up(connection, version)
         elif version > FORMAT_VERSION:
             raise FatalError(
                 "ledger-too-new",
@@ -280,6 +283,15 @@ def _prepared_engine(path: Path) -> sa.Engine:
                 fix="Use that version, or a new state folder.",
             )
     return engine
+
+
+def _bring_up(connection: sa.Connection, version: int) -> None:
+    """Give an older ledger what it lacks; its rows stay."""
+    for added_in, columns in ADDED_IN.items():
+        if added_in > version:
+            for column in columns:
+                connection.execute(sa.text(f"ALTER TABLE outcomes ADD COLUMN {column} TEXT"))
+    connection.execute(sa.update(FORMAT).values(version=FORMAT_VERSION))
 
 
 def _may_be_sqlite(path: Path) -> bool:

@@ -13,7 +13,7 @@ from migration.actions import Outcome, OutcomeWord
 from migration.entries import PathParts
 from migration.stored_text import readable, to_stored
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _TERMINAL_WORDS = tuple(word.value for word in OutcomeWord if word.terminal)
 _TERMINAL = ", ".join(f"'{word}'" for word in _TERMINAL_WORDS)
 _TIME = pa.timestamp("us", tz="UTC")
@@ -26,7 +26,9 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("message", pa.string()),
     pa.field("bytes_copied", pa.int64(), nullable=False),
     pa.field("sha256", pa.string()),
+    pa.field("settled_sha256", pa.string()),
     pa.field("destination_id", pa.string()),
+    pa.field("destination_version_id", pa.string()),
     pa.field("destination_name", pa.string()),
     pa.field("destination_modified_at", _TIME),
     pa.field("verification", pa.string()),
@@ -50,6 +52,9 @@ class _UtcTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None else None
 
 
+ADDED_IN = {2: ("settled_sha256", "destination_version_id")}
+"""Columns of `outcomes` by the format version that brought them; all are text."""
+
 METADATA = sa.MetaData()
 FORMAT = sa.Table("ledger_format", METADATA, sa.Column("version", sa.Integer, nullable=False))
 OUTCOMES = sa.Table(
@@ -68,6 +73,8 @@ OUTCOMES = sa.Table(
     sa.Column("destination_name", sa.Text),
     sa.Column("destination_modified_at", _UtcTime),
     sa.Column("verification", sa.Text),
+    sa.Column("settled_sha256", sa.Text),
+    sa.Column("destination_version_id", sa.Text),
     sa.Column("started_at", _UtcTime, nullable=False),
     sa.Column("finished_at", _UtcTime, nullable=False),
     sa.Index("outcomes_by_action", "run_id", "action_id"),
@@ -189,10 +196,17 @@ def outcome_row(run_id: str, outcome: Outcome) -> dict[str, Any]:
         "message": readable(outcome.message) if outcome.message else None,
         "bytes_copied": outcome.bytes_copied,
         "sha256": outcome.sha256,
+        "settled_sha256": outcome.settled_sha256,
         "destination_id": to_stored(outcome.destination.id) if outcome.destination else None,
+        "destination_version_id": _stored_version(outcome),
         "destination_name": to_stored(outcome.destination_name) if outcome.destination_name else None,
         "destination_modified_at": outcome.destination_modified_at,
         "verification": outcome.verification.value if outcome.verification else None,
         "started_at": outcome.started_at,
         "finished_at": outcome.finished_at,
     }
+
+
+def _stored_version(outcome: Outcome) -> str | None:
+    version_id = outcome.destination.version_id if outcome.destination else None
+    return None if version_id is None else to_stored(version_id)

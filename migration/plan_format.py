@@ -35,6 +35,7 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("detail", pa.string()),
     pa.field("renamed", pa.bool_(), nullable=False),
     pa.field("expected_id", pa.string()),
+    pa.field("expected_version_id", pa.string()),
     pa.field("expected_kind", pa.string()),
     pa.field("expected_size_bytes", pa.int64()),
     pa.field("expected_modified_at", TIME),

@@ -42,25 +42,26 @@ _ORPHAN = f"SELECT id, name FROM {_PLACED} WHERE ordinal IS NULL ORDER BY id LIM
 
 THERE = """
     SELECT CASE WHEN len(d.path) = 1 THEN 0 ELSE f.ordinal END AS ordinal,
-           d.name, d.kind = 'file', d.id, d.size_bytes, epoch_us(d.modified_at)
+           d.name, d.kind = 'file', d.id, d.version_id, d.size_bytes, epoch_us(d.modified_at)
     FROM destination_rows AS d LEFT JOIN destination_folders AS f ON f.id = d.parent_id
     WHERE len(d.path) = 1 OR f.ordinal IS NOT NULL
     ORDER BY ordinal, d.name
 """
-"""Destination entries in folders that the source has too: name, is it a file, id, size, modified."""
+"""Destination entries in folders that the source has too: name, is it a file, id, version, size, modified."""
 
 FILES_BESIDE_FOLDERS = """
     SELECT CASE WHEN len(d.path) = 1 THEN 0 ELSE f.ordinal END AS ordinal,
-           d.name, d.id, d.size_bytes, epoch_us(d.modified_at)
+           d.name, d.id, d.version_id, d.size_bytes, epoch_us(d.modified_at)
     FROM destination_rows AS d LEFT JOIN destination_folders AS f ON f.id = d.parent_id
     WHERE d.kind = 'file' AND (len(d.path) = 1 OR f.has_subfolders)
     ORDER BY ordinal, d.name
 """
-"""Destination files in folders where the source has subfolders: name, id, size, modified."""
+"""Destination files in folders where the source has subfolders: name, id, version, size, modified."""
 
 BEFORE = """
     SELECT f.ordinal, b.destination_path[-1] AS name, b.destination_name, b.source_id, b.source_version_id,
-           epoch_us(b.source_modified_at), b.size_bytes, b.destination_id, epoch_us(b.destination_modified_at)
+           epoch_us(b.source_modified_at), b.size_bytes, b.destination_id, b.destination_version_id,
+           epoch_us(b.destination_modified_at)
     FROM baseline_rows AS b
     JOIN source_folders AS f ON f.path = b.destination_path[1:len(b.destination_path) - 1]
     ORDER BY f.ordinal, name

@@ -49,6 +49,7 @@ class PlanColumns(NamedTuple):
     detail: Sequence[str | None]
     renamed: Sequence[bool]
     expected_id: Sequence[str | None]
+    expected_version_id: Sequence[str | None]
     expected_kind: Sequence[EntryKind | None]
     expected_size_bytes: Sequence[int | None]
     expected_modified_at: Sequence[int | None]

@@ -28,6 +28,7 @@ class There(NamedTuple):
 
     is_file: bool
     id: str
+    version_id: str | None
     size_bytes: int | None
     modified: int | None
 
@@ -40,6 +41,7 @@ class Before(NamedTuple):
     source_modified: int | None
     size_bytes: int | None
     destination_id: str | None
+    destination_version_id: str | None
     destination_modified: int | None
 
 
@@ -88,6 +90,7 @@ class Copy:
         self._size_max = destination.file_size_max_bytes
         self._too_large = ActionKind.SKIP if rules.large_item is LargeItem.SKIP else ActionKind.FLAG
         self._times_say_something = rules.timestamps and destination.keeps_times
+        self._sizes_settle = bool(destination.rewritten_suffixes)
         self._tolerance = max(1, math.ceil((destination.time_precision_seconds or 0) * 1_000_000))
 
     def file(self, file: SourceFile, there: There | None, before: Before | None) -> Verdict:
@@ -109,10 +112,16 @@ class Copy:
         return FILE_IN_THE_WAY if there.is_file else ALREADY_THERE
 
     def _as_we_left_it(self, there: There, before: Before) -> bool:
-        if there.size_bytes != before.size_bytes:
+        """By version, or by what a change would have changed; where the destination rewrites what it is given, sizes
+        say nothing and the time we set everything."""
+        versions = (there.version_id, before.destination_version_id)
+        if None not in versions and versions[0] == versions[1]:
+            return there.id == before.destination_id
+        times_known = None not in (there.modified, before.destination_modified)
+        if there.size_bytes != before.size_bytes and not (self._sizes_settle and times_known):
             return False
         if there.modified is None or before.destination_modified is None:
-            return there.id == before.destination_id
+            return there.id == before.destination_id and None in versions
         return abs(there.modified - before.destination_modified) <= self._tolerance
 
     def _same_version(self, file: SourceFile, before: Before) -> bool:

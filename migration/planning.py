@@ -106,7 +106,7 @@ class _FolderDecider:
         for folder in self.folders[1:]:
             there = in_the_way.get(folder.ordinal)
             if folder.there_id is not None:
-                there = There(False, to_stored(folder.there_id), None, None)
+                there = There(False, to_stored(folder.there_id), None, None, None)
             verdict = self._verdict(folder, there)
             folder.flagged = verdict.reason if verdict.kind is ActionKind.FLAG else None
             if verdict.detail is None and folder.changes:
@@ -215,12 +215,12 @@ class _FileDecider:
 
     def _known(self, there: Columns | None, before: Columns | None) -> _Known:
         key = self.namer.key
-        names, *facts = there or [[]] * 5
+        names, *facts = there or [[]] * 6
         names = list(map(from_stored, names))
         all_there = list(map(There, *facts))
         by_key = dict(zip(map(key, reversed(names)), reversed(all_there), strict=True))
         by_name = dict(zip(names, all_there, strict=True)) if len(by_key) < len(names) else {}
-        planned, kept, *facts = before or [[]] * 8
+        planned, kept, *facts = before or [[]] * 9
         keys = [key(from_stored(name)) for name in planned]
         kept_names = {
             planned_key: key(from_stored(name))
@@ -319,10 +319,11 @@ class _FileDecider:
         ]
 
 
-def _expected(there: There | None) -> tuple[str | None, EntryKind | None, int | None, int | None]:
+def _expected(there: There | None) -> tuple[str | None, str | None, EntryKind | None, int | None, int | None]:
     if there is None:
-        return None, None, None, None
-    return there.id, EntryKind.FILE if there.is_file else EntryKind.FOLDER, there.size_bytes, there.modified
+        return None, None, None, None, None
+    kind = EntryKind.FILE if there.is_file else EntryKind.FOLDER
+    return there.id, there.version_id, kind, there.size_bytes, there.modified
 
 
 def _check_unique(ids: list[str], names: list[str]) -> None:

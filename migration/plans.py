@@ -173,10 +173,16 @@ def _action(
 
 
 def _expected(
-    system: str, path: PathParts, entry_id: str, kind: str, size_bytes: int | None, modified_at: int | None
+    system: str,
+    path: PathParts,
+    entry_id: str,
+    version_id: str | None,
+    kind: str,
+    size_bytes: int | None,
+    modified_at: int | None,
 ) -> Entry:
     return Entry(
-        ref=Ref(system, from_stored(entry_id)),
+        ref=Ref(system, from_stored(entry_id), _text(version_id)),
         parent=None,
         name=path[-1],
         path=path,

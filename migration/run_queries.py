@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -21,10 +22,14 @@ def connect(run: RunPaths) -> duckdb.DuckDBPyConnection:
 
 
 def define(database: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path], schema: pa.Schema) -> None:
-    """Make the rows of these Parquet files, those of them that exist, a view; without any it is empty."""
+    """Make the rows of these Parquet files, those of them that exist, a view; without any it is empty. Columns that an
+    earlier version did not write are null."""
     existing = [glob.escape(str(file)) for file in files if file.is_file()]
     if existing:
-        database.read_parquet(existing).create_view(name)
+        found = database.read_parquet(existing)
+        lacking = [field for field in schema if field.name not in found.columns]
+        nulls = "".join(f', NULL::{_sql_type(field)} AS "{field.name}"' for field in lacking)
+        found.project(f"*{nulls}").create_view(name)
     else:
         database.register(name, schema.empty_table())
 
@@ -35,3 +40,7 @@ def record_batches(database: duckdb.DuckDBPyConnection, query: str, rows: int) -
     reader = answer.to_arrow_reader(rows) if answer is not None else None
     if reader is not None:
         yield from reader
+
+
+def _sql_type(field: "pa.Field[Any]") -> str:
+    return "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR"

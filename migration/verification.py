@@ -65,8 +65,8 @@ class Verification:
 
     @property
     def clean(self) -> bool:
-        """Whether every file in scope matches."""
-        return self.files == self.counts.get(Verdict.MATCHES, 0)
+        """Whether every file in scope matches, or is what the destination makes of such files."""
+        return self.files == self.counts.get(Verdict.MATCHES, 0) + self.counts.get(Verdict.REWRITTEN, 0)
 
 
 async def verify(
@@ -144,7 +144,13 @@ class _Checker:
             if not found.is_file:
                 return Judgement(verdict=Verdict.DIFFERS, detail="A folder is there under its name.")
             sha256 = await self._hash(path, found) if self._is_worth_hashing(expected, found) else None
-            judgement = judge(expected, found, sha256, time_precision_seconds=self._precision_seconds)
+            judgement = judge(
+                expected,
+                found,
+                sha256,
+                time_precision_seconds=self._precision_seconds,
+                may_be_rewritten=self._destination.capabilities.rewrites(expected.destination_path[-1]),
+            )
             return replace(judgement, bytes_hashed=(found.size_bytes or 0) if sha256 else 0)
         except (ItemError, RetryableError) as error:
             return _not_checked(error)
@@ -188,7 +194,7 @@ class _Tally:
             self.counts[judgement.verdict] = self.counts.get(judgement.verdict, 0) + 1
             if judgement.verdict is Verdict.MATCHES and judgement.level is not None:
                 self.levels[judgement.level] = self.levels.get(judgement.level, 0) + 1
-            elif len(self.differences) < DIFFERENCES_MAX:
+            elif judgement.verdict is not Verdict.REWRITTEN and len(self.differences) < DIFFERENCES_MAX:
                 self.differences.append(
                     Difference(
                         destination_path=expected.destination_path,

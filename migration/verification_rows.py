@@ -69,7 +69,7 @@ _EXPECTED = f"""
                            coalesce(o.destination_name, b.destination_name, p.destination_path[-1])
                ) AS destination_path,
                coalesce(o.bytes_copied, b.size_bytes, p.expected_size_bytes, p.size_bytes) AS size_bytes,
-               coalesce(o.sha256, b.sha256) AS sha256,
+               coalesce(o.settled_sha256, o.sha256, b.settled_sha256, b.sha256) AS sha256,
                coalesce(o.destination_modified_at, b.destination_modified_at) AS modified_at
         FROM plan AS p
         LEFT JOIN copied AS o USING (action_id)

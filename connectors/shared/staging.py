@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from connectors.shared.giving import source_changed
 from connectors.shared.paths import is_staged
-from connectors.shared.tree import TreeConnector, check_expected
+from connectors.shared.tree import TreeConnector, check_expected, same_version
 from connectors.shared.walking import TRASH_FOLDER
 from migration.entries import Entry, EntryKind, PathParts, Ref
 from migration.errors import ContractViolation, ItemError
@@ -100,7 +100,7 @@ class StagedTreeConnector(TreeConnector):
 
     async def _same(self, entry: Entry, path: PathParts) -> None:
         found = await self.look_at(entry)
-        if found is None or (entry.is_file and (found.ref, found.size_bytes) != (entry.ref, entry.size_bytes)):
+        if found is None or (entry.is_file and not same_version(found, entry)):
             raise source_changed(self.shown(path))
 
     @property

@@ -114,7 +114,7 @@ class TreeConnector(ABC):
         """Whether the entry is still there in its version: asked after reading, where a system does not promise that
         the bytes of one reading are of one version."""
         found = await self.look_at(entry)
-        return found is not None and found.ref == entry.ref and found.size_bytes == entry.size_bytes
+        return found is not None and same_version(found, entry)
 
     @abstractmethod
     async def look_at(self, entry: Entry) -> Entry | None:
@@ -263,8 +263,16 @@ def check_expected(shown: str, found: Entry | None, expected: Entry | None) -> N
         raise destination_changed(shown, "the file to replace is gone")
     elif not (expected.is_file and found.is_file):
         raise destination_changed(shown, "what is there cannot be replaced by a file")
-    elif (found.ref, found.size_bytes) != (expected.ref, expected.size_bytes):
+    elif not same_version(found, expected):
         raise destination_changed(shown, "the file to replace was changed")
+
+
+def same_version(found: Entry, expected: Entry) -> bool:
+    """Whether it still is the same file with the same content, as far as the system can tell."""
+    versions = (found.ref.version_id, expected.ref.version_id)
+    if found.ref.id != expected.ref.id or found.size_bytes != expected.size_bytes:
+        return False
+    return None in versions or versions[0] == versions[1]
 
 
 async def _nothing() -> AsyncIterator[bytes]:

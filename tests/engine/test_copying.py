@@ -1,6 +1,8 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from migration.actions import OutcomeWord, VerificationLevel
+from migration.capabilities import Capabilities
+from migration.contract import Stored
 from migration.copying import CopyPoint
-from migration.entries import Entry
+from migration.entries import Entry, PathParts
 from migration.errors import BudgetExhausted, FatalError, ItemError, RetryableError
 from migration.patience import FAILURES_MAX
+from tests.engine.memory_system import MemorySystem
 from tests.engine.support import MODIFIED, Bench, Body, ScriptedSource, WaitingClock, a_job, cut, pattern
 
 CONTENT = pattern(500_000)
@@ -277,3 +282,75 @@ async def test_a_passing_fault_of_the_destination_starts_the_file_again(tmp_path
     assert result.counts == {OutcomeWord.SUCCEEDED: 1}
     assert bench.found() == {"a.pdf": CONTENT}
     assert bench.told[-1].bytes_done == len(CONTENT)
+
+
+class LosesAnswers(MemorySystem):
+    """Publishes, and then tells nobody; `change` happens to what was published before the next try."""
+
+    lost = 1
+
+    async def put(self, path: PathParts, chunks: AsyncIterator[bytes], **more: Any) -> Stored:
+        stored = await super().put(path, chunks, **more)
+        if self.lost:
+            self.lost -= 1
+            self.change(path)
+            raise RetryableError("publish-unknown", "The answer was lost.")
+        return stored
+
+    def change(self, path: PathParts) -> None: ...
+
+
+class SomebodyElseWrites(LosesAnswers):
+    def change(self, path: PathParts) -> None:
+        self.kept[path].content = b"x" * len(CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("destination", "word", "content"),
+    [
+        (LosesAnswers(), OutcomeWord.SUCCEEDED, CONTENT),
+        (SomebodyElseWrites(), OutcomeWord.FLAGGED, b"x" * len(CONTENT)),
+    ],
+)
+async def test_a_file_whose_publishing_was_not_answered_is_recognised_and_not_copied_twice(
+    tmp_path: Path, destination: LosesAnswers, word: OutcomeWord, content: bytes
+) -> None:
+    source = ScriptedSource({"a.pdf": CONTENT})
+    bench = Bench(tmp_path, source)
+    await destination.make_folder(("copied",))
+    async with bench.transfer(destination) as (transfer, _, _):
+        result = await transfer.run_batch([source.work("a.pdf")])
+    assert result.counts == {word: 1}
+    assert destination.kept["copied", "a.pdf"].content == content
+    assert destination.lost == 0
+
+
+class Rewrites(MemorySystem):
+    """Stores something else for Word files, as SharePoint does."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, rewritten_suffixes=frozenset({".docx"}))
+
+    async def put(self, path: PathParts, chunks: AsyncIterator[bytes], **more: Any) -> Stored:
+        stored = await super().put(path, chunks, **more)
+        settled = b"<properties/>" + (self.kept[path].content or b"")
+        self.kept[path].content = settled
+        return replace(stored, size_bytes=len(settled), stored_sha256=hashlib.sha256(settled).hexdigest())
+
+
+async def test_what_the_destination_makes_of_a_file_is_recorded_beside_what_was_sent(tmp_path: Path) -> None:
+    source = ScriptedSource({"a.docx": CONTENT, "b.pdf": CONTENT})
+    bench, destination = Bench(tmp_path, source), Rewrites()
+    await destination.make_folder(("copied",))
+    works = [source.work("a.docx"), source.work("b.pdf")]
+    async with bench.transfer(destination) as (transfer, ledger, run):
+        result = await transfer.run_batch(works)
+        await ledger.export(run.run_id, run.paths.outcomes)
+        assert await bench.words(works) == {"a.docx": "succeeded", "b.pdf": "flagged stored-content-differs"}
+    assert result.counts == {OutcomeWord.SUCCEEDED: 1, OutcomeWord.FLAGGED: 1}
+    (row,) = (row for row in pq.read_table(run.paths.outcomes).to_pylist() if row["word"] == "succeeded")
+    settled = destination.kept["copied", "a.docx"].content or b""
+    assert row["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert row["settled_sha256"] == hashlib.sha256(settled).hexdigest()
+    assert row["bytes_copied"] == len(settled)

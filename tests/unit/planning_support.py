@@ -112,7 +112,8 @@ class Desk:
         return writer.finish()
 
     def baseline(self, lines: Iterable[str]) -> None:
-        """`path = size t<source modified> v<version> #<source id> d<destination modified> n<kept name>`."""
+        """`path = size t<source modified> v<version> #<source id> d<destination modified> w<destination version>
+        n<kept name>`."""
         rows = []
         for line in lines:
             text, _, facts = line.partition(" = ")
@@ -128,6 +129,7 @@ class Desk:
                     "destination_path": text.split("/"),
                     "destination_name": _fact(words, "n", "") or None,
                     "destination_id": text,
+                    "destination_version_id": _fact(words, "w", "") or None,
                     "destination_modified_at": at(float(_fact(words, "d", time))),
                     "size_bytes": int(next((word for word in words if word.isdigit()), "1")),
                     "sha256": "00" * 32,

@@ -55,3 +55,29 @@ def test_verdicts(
     )
     said = judgement.detail or (judgement.level.value if judgement.level else "")
     assert f"{judgement.verdict.value} {said}" == verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "sha256", "verdict"),
+    [
+        ((12, NOON), None, "rewritten"),
+        ((10, NOON), OTHER, "rewritten"),
+        ((10, NOON), ONE, "matches"),
+        ((12, NOON + timedelta(seconds=5)), None, "differs"),
+        ((12, None), None, "differs"),
+    ],
+)
+def test_a_file_that_the_destination_rewrites_is_known_by_its_time(
+    found: tuple[int, datetime | None], sha256: str | None, verdict: str
+) -> None:
+    expected = Expected(
+        action_id="a", source_id="1", source_path=["a.docx"], destination_path=("a.docx",), size_bytes=10, sha256=ONE,
+        modified_at=NOON, listed=None,
+    )  # fmt: skip
+    entry = Entry(
+        ref=Ref("graph", "1"), parent=None, name="a.docx", path=("a.docx",), kind=EntryKind.FILE,
+        size_bytes=found[0], modified_at=found[1],
+    )  # fmt: skip
+    judgement = judge(expected, entry, sha256, time_precision_seconds=1.0, may_be_rewritten=True)
+    assert judgement.verdict == verdict
+    assert judge(expected, entry, sha256, time_precision_seconds=1.0).verdict in ("differs", "matches")

@@ -127,7 +127,8 @@ async def test_the_export_has_one_row_per_action_with_everything_that_is_known(t
                     OutcomeWord.REVISED,
                     bytes_copied=7,
                     sha256="ab" * 32,
-                    destination=Ref("filesystem", "1:2"),
+                    settled_sha256="cd" * 32,
+                    destination=Ref("filesystem", "1:2", "v7"),
                     destination_name="a_.pdf",
                     destination_modified_at=NOON,
                     verification=VerificationLevel.SENT_HASH,
@@ -145,7 +146,9 @@ async def test_the_export_has_one_row_per_action_with_everything_that_is_known(t
         "message": None,
         "bytes_copied": 7,
         "sha256": "ab" * 32,
+        "settled_sha256": "cd" * 32,
         "destination_id": "1:2",
+        "destination_version_id": "v7",
         "destination_name": "a_.pdf",
         "destination_modified_at": NOON,
         "verification": "sent_hash",
@@ -154,6 +157,24 @@ async def test_the_export_has_one_row_per_action_with_everything_that_is_known(t
     }
     assert rows[1]["message"] == "cut \\xff"
     assert (rows[0]["started_at"], rows[0]["finished_at"]) == (NOON, NOON + timedelta(seconds=1))
+
+
+async def test_a_ledger_of_the_first_format_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    async with Ledger.open(path) as ledger:
+        await ledger.record(RUN, [outcome("a", sha256="ab" * 32)])
+    with sqlite3.connect(path) as database:
+        for column in ("settled_sha256", "destination_version_id"):
+            database.execute(f"ALTER TABLE outcomes DROP COLUMN {column}")
+        database.execute("UPDATE ledger_format SET version = 1")
+    for _ in range(2):
+        async with Ledger.open(path) as ledger:
+            assert set(await ledger.latest(RUN)) >= {"a"}
+    async with Ledger.open(path) as ledger:
+        await ledger.record(RUN, [outcome("b", settled_sha256="cd" * 32)])
+        await ledger.export(RUN, tmp_path / "outcomes.parquet")
+    rows = pq.read_table(tmp_path / "outcomes.parquet").to_pylist()
+    assert [(row["sha256"], row["settled_sha256"]) for row in rows] == [("ab" * 32, None), (None, "cd" * 32)]
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be read as one" * 20, b"x"])

@@ -89,6 +89,32 @@ def test_a_coarse_clock_at_the_destination_is_no_difference(tmp_path: Path) -> N
     ]
 
 
+OBJECTS = Capabilities()
+OFFICE = Capabilities(keeps_times=True, rewritten_suffixes=frozenset({".docx"}))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "there", "before", "expected"),
+    [
+        # a destination that tells versions apart
+        (OBJECTS, "a.docx = 10 t? vE1", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
+        (OBJECTS, "a.docx = 10 t? vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
+        (OBJECTS, "a.docx = 10 t? vE2", "a.docx = 10 t5", "skip a.docx (unchanged)"),
+        (OBJECTS, "a.docx = 10 t9 vE1", "a.docx = 10 t5 d8 wE1", "skip a.docx (unchanged)"),
+        (OBJECTS, "a.docx = 10 t8 vE2", "a.docx = 10 t5 d8 wE1", "skip a.docx (unchanged)"),
+        # one that rewrites what it is given, at once or later
+        (OFFICE, "a.docx = 12 t5 vE1", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
+        (OFFICE, "a.docx = 12 t5 vE2", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
+        (OFFICE, "a.docx = 12 t6 vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
+        (OFFICE, "a.docx = 12 t? vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
+    ],
+)
+def test_what_was_left_there_is_known_by_its_version_or_its_time(
+    tmp_path: Path, capabilities: Capabilities, there: str, before: str, expected: str
+) -> None:
+    assert actions(tmp_path, ["a.docx = 10 t5"], [there], [before], capabilities) == [expected]
+
+
 def test_folders_come_first_and_files_folder_by_folder(tmp_path: Path) -> None:
     assert actions(tmp_path, ["z", "B/y", "A/2/x", "A/1/w", "A/v", "A/10/"], ["A/1/"]) == [
         "skip A/ (already-there)",

@@ -32,7 +32,7 @@ def test_actions_come_back_as_they_were_decided(tmp_path: Path) -> None:
     assert file.renamed
     assert (file.size_bytes, file.modified_at) == (10, entries("procore", ["a = 10 t5"])[0].modified_at)
     assert file.expected == Entry(
-        ref=Ref("filesystem", "A/x_y"), parent=None, name="x_y", path=("A", "x_y"), kind=EntryKind.FILE,
+        ref=Ref("filesystem", "A/x_y", "1"), parent=None, name="x_y", path=("A", "x_y"), kind=EntryKind.FILE,
         size_bytes=4, modified_at=entries("filesystem", ["a = 4 t2"])[0].modified_at,
     )  # fmt: skip
     assert file.action_id == action_id(file.source, file.source_path, file.destination_path)
