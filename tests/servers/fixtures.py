@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import samba, ssh, ssh_in_process, webdav
+from tests.servers import s3, samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
 
 TEST_ALL = "SITEHAUL_TEST_ALL"
@@ -70,6 +70,12 @@ def rclone_webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[w
 def apache_webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdav.WebDav]:
     """Apache's mod_dav, see `tests.servers.webdav`."""
     yield from running_or_skipped(webdav.running, tmp_path_factory.mktemp("apache"), kind="apache")
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
+    """SeaweedFS, see `tests.servers.s3`."""
+    yield from running_or_skipped(s3.running, tmp_path_factory.mktemp("s3"))
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:

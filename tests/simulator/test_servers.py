@@ -8,10 +8,12 @@ from typing import Any
 import asyncssh
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.servers import webdav
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
+from tests.servers.s3 import S3
 from tests.servers.samba import Samba
 from tests.servers.ssh import OpenSsh
 from tests.servers.ssh_in_process import InProcessSsh
@@ -145,3 +147,32 @@ def test_webdav_speaks_tls_and_digest(kind: webdav.Kind, tmp_path: Path, request
             assert client.get(f"{server.url}given").content == CONTENT
         with pytest.raises(httpx.ConnectError):
             httpx.get(server.url)
+
+
+def test_s3_keeps_objects_and_refuses_what_it_should(s3_server: S3) -> None:
+    files, client = s3_server.files.below("smoke"), s3_server.files.client
+    files.plant(("a", "given"), CONTENT)
+    files.plant_folder(("empty",))
+    started = client.create_multipart_upload(Bucket=files.name, Key=files.key(("a", "begun")))
+    part = {"Bucket": files.name, "Key": started["Key"], "UploadId": started["UploadId"], "PartNumber": 1}
+    client.upload_part(**part, Body=CONTENT)
+    assert files.content(("a", "given")) == CONTENT and files.content(("a", "begun")) is None
+    assert (files.everything(), files.folders(), files.unfinished()) == (
+        {("a", "given")}, {("empty",)}, [("a", "begun")]
+    )  # fmt: skip
+    s3_server.versioned.plant(("v",), b"old")
+    s3_server.versioned.plant(("v",), b"new")
+    assert len(s3_server.versioned.versions(("v",))) == 2
+    reader = s3_server.client(s3_server.readonly_access_key, s3_server.readonly_secret_key)
+    assert reader.get_object(Bucket=files.name, Key=files.key(("a", "given")))["ContentLength"] == len(CONTENT)
+    wanted = {"Bucket": files.name, "Key": files.key(("a", "given")), "Body": b"", "IfNoneMatch": "*"}
+    for refused, code in (
+        (reader, "AccessDenied"), (client, "PreconditionFailed"), (s3_server.client(secret_key="x"), "SignatureDoes"),
+    ):  # fmt: skip
+        with pytest.raises(ClientError, match=code):
+            refused.put_object(**wanted)
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        client.put_object(Bucket="nowhere", Key="x", Body=b"")
+    client.abort_multipart_upload(Bucket=files.name, Key=started["Key"], UploadId=started["UploadId"])
+    files.remove(("a", "given"))
+    assert files.everything() == set() and files.unfinished() == []
