@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
-from connectors.shared.services import Services
+from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
 from migration.contract import Destination, Source
 from migration.errors import ConfigurationError
@@ -20,12 +20,17 @@ from migration.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of connection: its settings, and where its connector is (`module:Class`, made from settings and
-    services). `extra` is what to install for it (pyproject.toml)."""
+    """One kind of connection."""
 
     settings: type[ConnectionSettings]
+    about: str
+    """Completes "access to …"."""
     connector: str
+    """`module:Class`, made from settings and services."""
     extra: str
+    """What to install for it (pyproject.toml)."""
+    sign_in: str | None = None
+    """`module:function` through which a person signs in (`SignIn`), where that is possible."""
 
     @property
     def name(self) -> str:
@@ -36,8 +41,19 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind(ProcoreSettings, "connectors.procore.connector:ProcoreConnector", "procore"),
-        Kind(FilesystemSettings, "connectors.filesystem.connector:FilesystemConnector", "filesystem"),
+        Kind(
+            ProcoreSettings,
+            "one Procore company",
+            "connectors.procore.connector:ProcoreConnector",
+            "procore",
+            "connectors.procore.oauth:sign_in",
+        ),
+        Kind(
+            FilesystemSettings,
+            "a local folder or a mounted file share",
+            "connectors.filesystem.connector:FilesystemConnector",
+            "filesystem",
+        ),
     )
 }
 
@@ -65,17 +81,30 @@ def make_connector(settings: ConnectionSettings, services: Services) -> Source:
     Raises ConfigurationError `not-installed` when its libraries are not there.
     """
     kind = KINDS[settings.kind]
-    module, _, name = kind.connector.partition(":")
+    made: Source = _loaded(kind, kind.connector)(settings, services)
+    return made
+
+
+async def sign_in(settings: ConnectionSettings, services: Services, *, tell: Tell, ask: Ask) -> None:
+    """Let a person sign in, if the connection acts for one; the tokens are then in `services.tokens`.
+
+    Raises ConfigurationError or FatalError when it does not come about.
+    """
+    kind = KINDS[settings.kind]
+    if settings.acts_for_a_person and kind.sign_in:
+        await _loaded(kind, kind.sign_in)(settings, services, tell=tell, ask=ask)
+
+
+def _loaded(kind: Kind, place: str) -> Any:
+    module, _, name = place.partition(":")
     try:
-        connector: Any = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "not-installed",
-            f"Connections to {settings.display_name} need the library '{error.name}', which is not installed.",
+            f"Connections of the kind {kind.name} need the library '{error.name}', which is not installed.",
             fix=f"Install it: pip install 'sitehaul[{kind.extra}]'",
         ) from error
-    made: Source = connector(settings, services)
-    return made
 
 
 def require_destination(connector: Source, name: str) -> Destination:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from connectors.shared.settings import ConnectionSettings
 
@@ -13,12 +13,14 @@ class FilesystemSettings(ConnectionSettings):
 
     kind: Literal["filesystem"] = "filesystem"
     display_name: str = "Local folder"
-    folder: Path
-    """Absolute; nothing outside it is ever touched."""
-    durability: Literal["none", "batch", "file"] = "batch"
-    """When copied files are forced onto the disk: never, before a batch's outcomes are recorded, or file by file."""
-    names: Literal["posix", "windows", "portable"] = "posix"
-    """Whose rules file names follow; a mounted Windows share needs `windows`."""
+    folder: Path = Field(description="The folder; nothing outside it is ever touched.")
+    durability: Literal["none", "batch", "file"] = Field(
+        default="batch",
+        description="When copied files are forced onto the disk: never, before a batch is recorded, or file by file.",
+    )
+    names: Literal["posix", "windows", "portable"] = Field(
+        default="posix", description="Whose rules file names follow; a mounted Windows share needs windows."
+    )
 
     @field_validator("folder")
     @classmethod

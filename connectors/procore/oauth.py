@@ -17,6 +17,7 @@ from connectors.procore import errors
 from connectors.procore.hosts import Address
 from connectors.procore.rates import wait_seconds
 from connectors.procore.settings import ProcoreSettings
+from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.transport import Http
 from connectors.tokens import Tokens, TokenStore
 from migration.clock import Clock, SystemClock
@@ -38,6 +39,13 @@ def authorization_url(settings: ProcoreSettings, *, state: str | None = None) ->
         **({"state": state} if state else {}),
     }
     return f"{settings.login_base}/oauth/authorize?{urlencode(values)}"
+
+
+async def sign_in(settings: ProcoreSettings, services: Services, *, tell: Tell, ask: Ask) -> None:
+    """Let a person sign in. Raises what `exchange_code` raises."""
+    tell("Open this address, sign in, and copy the code you are shown:")
+    tell(authorization_url(settings))
+    await exchange_code(settings, ask("Code"), services.tokens, clock=services.clock)
 
 
 async def exchange_code(

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.shared.settings import ConnectionSettings, checked_address, checked_host
-from connectors.shared.transport import Timeouts
+from connectors.shared.timeouts import Timeouts
 
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"
 """The redirect address that makes Procore show the code to the person instead of sending it to a web server."""
@@ -118,6 +118,10 @@ class ProcoreSettings(ConnectionSettings):
     @property
     def summary(self) -> str:
         return f"Company {self.company_id} at {self.api_base}"
+
+    @property
+    def acts_for_a_person(self) -> bool:
+        return self.grant == "authorization_code"
 
     @property
     def token_key(self) -> str | None:

@@ -26,6 +26,11 @@ class ConnectionSettings(BaseModel):
         return self.display_name
 
     @property
+    def acts_for_a_person(self) -> bool:
+        """Whether somebody has to sign in before it can be used."""
+        return False
+
+    @property
     def token_key(self) -> str | None:
         """Names the sign-in whose renewed tokens are kept between runs; None when nothing has to be kept. Two
         connections with the same key share them."""

@@ -10,7 +10,6 @@ No cookies are kept, no redirect is followed, and nothing of an address but its 
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -19,20 +18,11 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 from yarl import URL
 
+from connectors.shared.timeouts import Timeouts
+
 READ_BUFFER_BYTES = 256 * 1024
 """Per connection; aiohttp pauses reading at twice this."""
 USER_AGENT = "SiteHaul"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """How long to wait for what."""
-
-    connect_seconds: float = 15.0
-    read_seconds: float = 60.0
-    """Between two arrivals of bytes, not for a whole body."""
-    pool_seconds: float = 60.0
-    """Until a connection is there, the wait for a free one included."""
 
 
 class LinkTransport(AiohttpTransport):

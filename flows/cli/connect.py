@@ -11,15 +11,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from flows.cli.kinds import KindsGroup, validated
 from flows.cli.main import app, common_of, secret_from
 from migration.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from connectors.procore.settings import ProcoreSettings
     from connectors.shared.settings import ConnectionSettings
     from migration.contract import ConnectionReport
 
-connect = typer.Typer(no_args_is_help=True, help="Save a connection; it is tested first.")
+connect = typer.Typer(no_args_is_help=True, cls=KindsGroup, help="Save a connection; it is tested first.")
 app.add_typer(connect, name="connect")
 
 _SECRET_VARIABLE = "SITEHAUL_CLIENT_SECRET"  # noqa: S105 - the variable's name, not a secret
@@ -72,31 +72,8 @@ def connect_procore(
             "grant": "authorization_code" if sign_in else "client_credentials",
         }
     values |= {"hourly_calls": hourly_calls, "spike_calls": spike_calls}
-    settings = _validated(ProcoreSettings, {key: value for key, value in values.items() if value is not None})
+    settings = validated(ProcoreSettings, {key: value for key, value in values.items() if value is not None})
     _try_and_save(context, name, settings, force=force)
-
-
-@connect.command("filesystem")
-def connect_filesystem(
-    context: typer.Context,
-    name: Name,
-    folder: Annotated[Path, typer.Option(help="The folder; nothing outside it is ever touched.")],
-    durability: Annotated[
-        str, typer.Option(help="none, batch or file: when copied files are forced onto the disk.")
-    ] = "batch",
-    names: Annotated[
-        str,
-        typer.Option(
-            help="posix, windows or portable: whose rules file names follow (a mounted Windows share: windows)."
-        ),
-    ] = "posix",
-    force: Force = False,
-) -> None:
-    """Save access to a local folder or a mounted file share."""
-    from connectors.filesystem.settings import FilesystemSettings
-
-    values = {"folder": folder.expanduser().absolute(), "durability": durability, "names": names}
-    _try_and_save(context, name, _validated(FilesystemSettings, values), force=force)
 
 
 @connect.command("list")
@@ -153,13 +130,12 @@ def test_connection(
 
 
 def _try_and_save(context: typer.Context, name: str, settings: ConnectionSettings, *, force: bool) -> None:
-    from connectors.procore.settings import ProcoreSettings
     from flows.cli.started import ready_server
     from tasks.connections import save_connection
 
     common = common_of(context)
     ready_server(common)
-    if isinstance(settings, ProcoreSettings) and settings.grant == "authorization_code":
+    if settings.acts_for_a_person:
         asyncio.run(_sign_in(common.console, settings))
     report = asyncio.run(_test(name, settings))
     _show(common.console, name, report)
@@ -180,26 +156,18 @@ async def _test(name: str, settings: ConnectionSettings) -> ConnectionReport:
         return await connector.test()
 
 
-async def _sign_in(console: Console, settings: ProcoreSettings) -> None:
-    from connectors.procore.oauth import authorization_url, exchange_code
+async def _sign_in(console: Console, settings: ConnectionSettings) -> None:
+    from connectors.registry import sign_in
+    from connectors.shared.services import Services
     from tasks.tokens import PrefectTokenStore
 
-    console.print("Open this address, sign in, and copy the code you are shown:")
-    console.print(Text(authorization_url(settings)), soft_wrap=True)
-    code = typer.prompt("Code", err=True).strip()
-    await exchange_code(settings, code, PrefectTokenStore.of(settings))
+    def tell(text: str) -> None:
+        console.print(Text(text), soft_wrap=True)
 
+    def ask(what: str) -> str:
+        return str(typer.prompt(what, err=True)).strip()
 
-def _validated(model: Any, values: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    try:
-        return model(**values)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError(
-            "connection-settings", f"The connection's settings are incomplete or wrong: {problems}."
-        ) from None
+    await sign_in(settings, Services(tokens=PrefectTokenStore.of(settings)), tell=tell, ask=ask)
 
 
 def _simulator_facts(folder: Path) -> dict[str, Any]:
@@ -249,3 +217,6 @@ def _show(console: Console, name: str, report: ConnectionReport) -> None:
         console.print(line, soft_wrap=True)
     if report.roots:
         console.print(Text("  Can be copied: " + ", ".join(report.roots)), soft_wrap=True)
+
+
+KindsGroup.save = staticmethod(_try_and_save)
