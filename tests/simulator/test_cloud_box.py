@@ -400,6 +400,35 @@ def test_what_is_wrong_with_an_upload_is_said(cloud: Cloud, http: Http) -> None:
     assert cloud.everything() == set()
 
 
+def test_a_name_is_reserved_while_its_upload_is_under_way(cloud: Cloud, http: Http) -> None:
+    attributes = json.dumps({"name": "a.bin", "parent": {"id": "0"}}).encode()
+    half = b"x" * 500_000
+    head = b'--b\r\nContent-Disposition: form-data; name="attributes"\r\n\r\n' + attributes
+    head += b'\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+
+    def body() -> Iterator[bytes]:
+        yield head + half
+        while not cloud.do(lambda: len(cloud.service.world.reserved)):
+            pass
+        meanwhile = http.send("A.BIN", b"y")
+        assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "name_temporarily_reserved")
+        yield half + b"\r\n--b--\r\n"
+
+    with httpx.Client(headers=http.http.headers) as other:
+        kind = {"content-type": "multipart/form-data; boundary=b"}
+        sent = other.post(f"{cloud.urls['upload']}/2.0/files/content", content=body(), headers=kind)
+    assert (sent.status_code, sent.json()["entries"][0]["size"]) == (201, 1_000_000)
+    assert http.send("A.BIN", b"y").json()["code"] == "item_name_in_use"
+
+
+def test_content_that_is_too_large_for_memory(cloud: Cloud) -> None:
+    client, content = client_of(cloud), bytes(range(256)) * 40_000
+    sent = upload(client, "large.bin", content)
+    assert sent.sha_1 == sha1(content)
+    assert client.downloads.download_file(sent.id, range="bytes=-300").read() == content[-300:]
+    assert sha1(client.downloads.download_file(sent.id).read()) == sha1(content)
+
+
 def test_events_tell_what_changed_more_than_once(cloud: Cloud) -> None:
     client = client_of(cloud)
     start = client.events.get_events(stream_position="now")

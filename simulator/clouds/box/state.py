@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from simulator.clouds.base import Content, Path, Service, Switches
-from simulator.clouds.box import names
+from simulator.clouds.box import names, shapes
 from simulator.clouds.box.auth import SignIn
 from simulator.clouds.box.world import Entry, World
 
@@ -66,8 +66,6 @@ class Box(Service[BoxSwitches]):
 
     def ordered(self, folder: Entry, by: str, *, descending: bool) -> list[Entry]:
         """The items of a folder in the order of a listing; remembered until something changes."""
-        from simulator.clouds.box import shapes
-
         place, changes = (folder.id, by, descending), len(self.world.events)
         known = self._order.get(place)
         if known is None or known[0] != changes or by in ("date", "size"):
