@@ -8,6 +8,7 @@ import pytest
 from tests.servers import ProcoreSimulators, procore_simulators
 from tests.servers.fixtures import (
     apache_webdav_server,
+    azurite_server,
     in_process_ssh,
     rclone_webdav_server,
     report_missing,
@@ -19,6 +20,7 @@ from tests.servers.fixtures import (
 
 __all__ = [
     "apache_webdav_server",
+    "azurite_server",
     "in_process_ssh",
     "rclone_webdav_server",
     "s3_server",

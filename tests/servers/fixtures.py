@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import s3, samba, ssh, ssh_in_process, webdav
+from tests.servers import azurite, s3, samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
 
 TEST_ALL = "SITEHAUL_TEST_ALL"
@@ -76,6 +76,12 @@ def apache_webdav_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[w
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
     """SeaweedFS, see `tests.servers.s3`."""
     yield from running_or_skipped(s3.running, tmp_path_factory.mktemp("s3"))
+
+
+@pytest.fixture(scope="session")
+def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite.Azurite]:
+    """Azurite, see `tests.servers.azurite`."""
+    yield from running_or_skipped(azurite.running, tmp_path_factory.mktemp("azurite"))
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:

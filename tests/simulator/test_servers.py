@@ -8,9 +8,12 @@ from typing import Any
 import asyncssh
 import httpx
 import pytest
-from botocore.exceptions import ClientError
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import ContainerClient
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
 from tests.servers import webdav
+from tests.servers.azurite import Azurite
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
 from tests.servers.s3 import S3
@@ -176,3 +179,23 @@ def test_s3_keeps_objects_and_refuses_what_it_should(s3_server: S3) -> None:
     client.abort_multipart_upload(Bucket=files.name, Key=started["Key"], UploadId=started["UploadId"])
     files.remove(("a", "given"))
     assert files.everything() == set() and files.unfinished() == []
+
+
+def test_azurite_keeps_blobs_and_refuses_what_it_should(azurite_server: Azurite) -> None:
+    files = azurite_server.files.below("smoke")
+    files.plant(("a", "given"), CONTENT)
+    files.plant_folder(("empty",))
+    for name in ("begun", "given"):
+        files.client.get_blob_client(files.key(("a", name))).stage_block("AAAA", CONTENT)
+    assert files.content(("a", "given")) == CONTENT and files.content(("a", "begun")) is None
+    assert (files.everything(), files.folders()) == ({("a", "given")}, {("empty",)})
+    assert files.unfinished() == [("a", "begun"), ("a", "given")]
+    for token, refused in (
+        (azurite_server.readonly_sas, "PermissionMismatch"),
+        (azurite_server.expired_sas, "Authori"),
+    ):
+        client = ContainerClient.from_container_url(f"{azurite_server.url}/files?{token}", retry_total=0)
+        with pytest.raises(HttpResponseError, match=refused):
+            client.upload_blob("refused", b"")
+    files.remove(("a", "given"))
+    assert files.everything() == set()
