@@ -14,6 +14,8 @@ from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
+from connectors.wrappers.read_only import read_only
+from connectors.wrappers.throttled import throttled
 from migration.contract import Destination, Source
 from migration.errors import ConfigurationError
 
@@ -82,7 +84,9 @@ def make_connector(settings: ConnectionSettings, services: Services) -> Source:
     """
     kind = KINDS[settings.kind]
     made: Source = _loaded(kind, kind.connector)(settings, services)
-    return made
+    if settings.bytes_per_second is not None:
+        made = throttled(made, settings.bytes_per_second, services.clock)
+    return read_only(made) if settings.read_only else made
 
 
 async def sign_in(settings: ConnectionSettings, services: Services, *, tell: Tell, ask: Ask) -> None:

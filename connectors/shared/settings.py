@@ -4,7 +4,7 @@ import functools
 import ipaddress
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ConnectionSettings(BaseModel):
@@ -19,6 +19,10 @@ class ConnectionSettings(BaseModel):
     kind: str
     display_name: str
     """What people call the system."""
+    read_only: bool = Field(default=False, description="Never write through this connection.")
+    bytes_per_second: int | None = Field(
+        default=None, gt=0, description="Read and write at most so many bytes of content a second, in all."
+    )
 
     @property
     def summary(self) -> str:

@@ -139,7 +139,8 @@ async def test_a_connection_lost_at_any_request_costs_nothing_but_the_try(
     content = content_of(size)
     for nth in range(1, REQUESTS_MAX):
         async with place.connector() as connector:
-            assert isinstance(connector, Destination)
+            if not isinstance(connector, Destination):
+                pytest.skip(f"{connector.display_name} can only be read")
             await connector.make_folder(FILE[:1])
             if not await place.lose(nth, answered=answered):
                 pytest.skip("the system's connection cannot be cut at a request")
