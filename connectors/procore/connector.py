@@ -1,34 +1,50 @@
-"""Procore's Documents tool as a source."""
+"""Procore's Documents tool as a source and a destination."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Self
 
 from connectors.procore.api import ApiClient
 from connectors.procore.download import Downloads
 from connectors.procore.examination import examine
+from connectors.procore.folders import Folders
 from connectors.procore.hosts import TrustedHosts
+from connectors.procore.names import check_staging_key
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
+from connectors.procore.rearranging import Rearranger
 from connectors.procore.records import SYSTEM
+from connectors.procore.refusals import Refusals
 from connectors.procore.settings import ProcoreSettings
+from connectors.procore.uploads import Uploads
 from connectors.procore.walk import Walk
+from connectors.procore.writing import Writer
 from connectors.shared.services import Services
 from connectors.shared.transport import Http
 from connectors.tokens import TokenStore
-from migration.capabilities import Capabilities, Operation
+from migration.capabilities import Capabilities, NameRules, Operation
 from migration.clock import Clock
-from migration.contract import ConnectionReport, WalkPage
-from migration.entries import Entry, PathParts
+from migration.contract import ConnectionReport, Precondition, Stored, WalkPage
+from migration.entries import Entry, PathParts, Ref
 from migration.errors import ContractViolation
 from migration.platforms import name_rules
 
+FILE_BYTES_MAX = 5 * 1024**4
+"""Procore documents no maximum; this is that of the object store behind it.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
 
 class ProcoreConnector:
-    """Access to one Procore company. `walk` lists a project: `root` is the project, then folders in it.
+    """Access to one Procore company. A path is the project (its name, number or id), then folders in it.
 
     Ids are the documents' own, version ids those of their versions. `modified_at` and `created_by` are the current
-    version's; Procore has no checksums and no time of last change of a content.
+    version's; Procore has no checksums and no time of last change of a content, and sets the time of what is written
+    itself.
+
+    Nothing staged is ever visible or left to be swept: Procore deletes an upload that is not used within a week. What
+    is published when a process dies is one call old or not there. A cancellation that comes while a file is being
+    published is raised after it was: either nothing is visible, or `put` returns.
     """
 
     def __init__(self, settings: ProcoreSettings, services: Services) -> None:
@@ -42,9 +58,15 @@ class ProcoreConnector:
             time_precision_seconds=1.0,
             stable_ids=True,
             keeps_versions=True,
-            operations=frozenset({Operation.RANGE_READS}),
+            atomic_publish=True,
+            file_size_max_bytes=FILE_BYTES_MAX,
+            operations=frozenset(
+                {Operation.RANGE_READS, Operation.VERSIONS, Operation.MOVE, Operation.DELETE_TO_TRASH}
+            ),
             calls_per_page=1,
             entries_per_page=settings.page_size,
+            calls_per_upload=2,
+            calls_per_folder=1,
         )
         self._parts: _Parts | None = None
 
@@ -61,7 +83,9 @@ class ProcoreConnector:
         return self._capabilities
 
     async def __aenter__(self) -> Self:
-        self._parts = _Parts(self._settings, self._meter, self._trusted, self._tokens, self._clock)
+        self._parts = _Parts(
+            self._settings, self._meter, self._trusted, self._tokens, self._clock, self._capabilities.names
+        )
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -87,6 +111,50 @@ class ProcoreConnector:
         parts = self._entered
         return await examine(parts.api, self._meter, self._settings, self._clock)
 
+    async def stat(self, path: PathParts) -> Entry | None:
+        """As `Destination.stat`, as of at most five seconds ago, what this connector wrote meanwhile included: one call
+        answers all that is asked about a folder by then. ConfigurationError for a project that is not there."""
+        return await self._entered.folders.look(path)
+
+    async def make_folder(self, path: PathParts) -> Ref:
+        """As `Destination.make_folder`; one call for each folder that is not there. Where the server keeps another
+        name, the folder is found under the name given here, too."""
+        folder = await self._entered.folders.make(path)
+        return Ref(SYSTEM, folder.id)
+
+    async def put(
+        self,
+        path: PathParts,
+        chunks: AsyncIterator[bytes],
+        *,
+        size_bytes: int | None,
+        modified_at: datetime | None,  # noqa: ARG002 - Procore sets its own
+        precondition: Precondition,
+        staging_key: str,
+        before_publish: Callable[[], Awaitable[None]],
+    ) -> Stored:
+        """As `Destination.put`: two calls for a new file, three for one above 32 MiB or for a new version. `name` is
+        what Procore made of the name. Further errors: ItemError `locked`, `name-taken`, `permission-denied`; FatalError
+        `read-only`; RetryableError `publish-unknown`, after which the file may be there, whole."""
+        check_staging_key(staging_key)
+        return await self._entered.writer.put(path, chunks, size_bytes, precondition, before_publish)
+
+    async def move(self, entry: Entry, to: PathParts) -> Ref:
+        """As connectors/procore/rearranging.py."""
+        return await self._entered.rearranger.move(entry, to)
+
+    async def delete_to_trash(self, entry: Entry) -> str:
+        """As connectors/procore/rearranging.py."""
+        return await self._entered.rearranger.delete_to_trash(entry)
+
+    async def restore(self, token: str) -> PathParts:
+        """As connectors/procore/rearranging.py."""
+        return await self._entered.rearranger.restore(token)
+
+    async def versions(self, entry: Entry) -> tuple[Entry, ...]:
+        """As connectors/procore/rearranging.py."""
+        return await self._entered.rearranger.versions(entry)
+
     def _walk(self, root: PathParts, *, all_versions: bool) -> Walk:
         return Walk(self._entered.api, self._settings, self._clock, root, all_versions=all_versions)
 
@@ -101,12 +169,23 @@ class _Parts:
     """What lives as long as the connector is entered."""
 
     def __init__(
-        self, settings: ProcoreSettings, meter: Meter, trusted: TrustedHosts, tokens: TokenStore, clock: Clock
+        self,
+        settings: ProcoreSettings,
+        meter: Meter,
+        trusted: TrustedHosts,
+        tokens: TokenStore,
+        clock: Clock,
+        names: NameRules,
     ) -> None:
         self._http = Http(settings.timeouts)
         self._authority = Authority(self._http, settings, tokens, clock)
         self.api = ApiClient(self._http, settings, self._authority, meter, clock)
         self.downloads = Downloads(self._http, self.api, self._authority, meter, trusted)
+        refusals = Refusals(self.api, clock, settings.company_id)
+        self.folders = Folders(self.api, settings, clock, names, refusals)
+        uploads = Uploads(self._http, self.api, clock)
+        self.writer = Writer(self.api, uploads, self.folders, self.downloads, refusals, names, clock)
+        self.rearranger = Rearranger(self.api, self.folders, refusals, clock)
 
     async def close(self) -> None:
         """End what is under way and close the connections."""

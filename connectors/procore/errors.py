@@ -116,6 +116,11 @@ def unreachable(host: str, error: httpx.TransportError) -> RetryableError:
     )
 
 
+def answer_useless(host: str, what: str, status: int) -> RetryableError:
+    """An answer to a change that does not tell whether it was made."""
+    return RetryableError("server-fault", f"{host} did not say whether it carried out {what} (HTTP {status}).")
+
+
 def token_refused(host: str) -> FatalError:
     """A token just given by the login host means nothing to the API host."""
     return FatalError(

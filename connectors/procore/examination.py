@@ -120,6 +120,7 @@ def _rights(found: list[tuple[Project, Rights]], report: _Report) -> None:
     for level in sorted({rights.level for _, rights in readable}):
         with_level = [project for project, rights in readable if rights.level == level]
         report.add("info", "rights", f"Level '{level}' in the Documents tool of {named(with_level)}.")
+    _writing(readable, report)
     off = [project for project, rights in found if not rights.documents_on]
     if off:
         report.add(
@@ -135,6 +136,21 @@ def _rights(found: list[tuple[Project, Rights]], report: _Report) -> None:
             "private-not-visible",
             f"Private folders and files that are not shared with this account are not visible in {named(blind)}.",
             "Grant 'access private folders and files' or the Admin level if they are to be copied.",
+        )
+
+
+def _writing(readable: list[tuple[Project, Rights]], report: _Report) -> None:
+    """What can be a destination. A source needs no more than reading, so neither is a problem."""
+    writable = [project for project, rights in readable if rights.may_write]
+    if writable:
+        report.add("info", "writable", f"It may make folders and upload files in {named(writable)}.")
+    closed = [project for project, rights in readable if not rights.may_write]
+    if closed:
+        report.add(
+            "info",
+            "read-only",
+            f"It may only read in {named(closed)}, which is enough for a source and not for a destination.",
+            "Give the account Standard or more in the Documents tool if files are to be copied there.",
         )
 
 

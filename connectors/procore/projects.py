@@ -12,6 +12,7 @@ PROJECTS_PER_PAGE = 300
 """The documented maximum of v1.1."""
 NAMED_MAX = 20
 _ADMIN_LEVEL = 4
+_STANDARD_LEVEL = 3
 _NONE_LEVEL = 1
 
 
@@ -38,6 +39,9 @@ class Rights:
     """The Documents tool is on, and the account may at least read in it."""
     level: str
     sees_private: bool
+    may_write: bool = False
+    """Make folders, upload files and versions, move."""
+    may_delete: bool = False
 
 
 async def list_projects(api: ApiClient, company_id: int) -> list[Project]:
@@ -133,6 +137,15 @@ def documents_off(project: Project) -> ConfigurationError:
     )
 
 
+def documents_refused(project_name: str, text: str) -> ConfigurationError:
+    """Procore does not list the project's documents for this account."""
+    return ConfigurationError(
+        "documents-refused",
+        f"Procore refuses the documents of the project '{project_name}': {text or 'no reason given'}.",
+        fix="Check that the Documents tool is on and that this account has rights in it (`sitehaul test`).",
+    )
+
+
 def _project(values: Mapping[str, Any]) -> Project:
     number = values.get("project_number")
     return Project(str(values["id"]), str(values["name"]), str(number) if number else None, values.get("display_name"))
@@ -146,6 +159,8 @@ def _rights(tool: Mapping[str, Any]) -> Rights:
         documents_on=bool(tool.get("available_for_user")),
         level=str(level.get("name") or number),
         sees_private=number >= _ADMIN_LEVEL or any("private" in action for action in actions),
+        may_write=bool(tool.get("available_for_user")) and number >= _STANDARD_LEVEL,
+        may_delete=number >= _ADMIN_LEVEL or any("destroy" in action for action in actions),
     )
 
 

@@ -18,6 +18,7 @@ class EntryMaker:
 
     def __init__(self, project_id: str, now: datetime) -> None:
         self._project_id = project_id
+        self._extra = {PROJECT: project_id}
         self._now = now
         self._parents: dict[str, Ref] = {}
 
@@ -32,6 +33,7 @@ class EntryMaker:
             created_at=_time(record.get("created_at")),
             created_by=_person(record.get("created_by")),
             private=record.get("private"),
+            extra=self._extra,
         )
 
     def file(self, record: Mapping[str, Any], parent_id: str | None, folder_path: PathParts) -> Entry:
@@ -39,6 +41,11 @@ class EntryMaker:
         file = record.get("file") or {}
         version = file.get("current_version") or {}
         return self._version(record, version, parent_id, folder_path, _locked(file, self._now), None, {})
+
+    def current(self, record: Mapping[str, Any], parent_id: str | None, folder_path: PathParts) -> Entry:
+        """A file of a folder's listing, or alone, as its current version."""
+        version = current_version(record) or {}
+        return self._version(record, version, parent_id, folder_path, _locked(record, self._now), None, {})
 
     def versions(self, record: Mapping[str, Any], parent_id: str | None, folder_path: PathParts) -> list[Entry]:
         """Every version of a file of a folder's listing, oldest first."""

@@ -14,14 +14,21 @@ from connectors.procore.cursor import Mark
 from connectors.procore.errors import ProcoreRefusal
 from connectors.procore.index import Index, Position, Record, Slice
 from connectors.procore.listing import UNSTABLE, Listing, folder_problem, parentless_problem, private_problem
-from connectors.procore.projects import choose, documents_off, list_projects, project_needed, rights_in
+from connectors.procore.projects import (
+    choose,
+    documents_off,
+    documents_refused,
+    list_projects,
+    project_needed,
+    rights_in,
+)
 from connectors.procore.records import EntryMaker
 from connectors.procore.settings import ProcoreSettings
 from connectors.procore.tree import FolderTree, folder_facts
 from migration.clock import Clock
 from migration.contract import WalkPage
 from migration.entries import Entry, ListingProblem, PathParts
-from migration.errors import ConfigurationError, FatalError
+from migration.errors import FatalError
 
 RESTARTS_MAX = 3
 """A listing that changes more often is taken as it is, and said to be unreliable."""
@@ -195,12 +202,7 @@ class Walk:
         except ProcoreRefusal as refusal:
             if refusal.status not in (403, 404):
                 raise
-            raise ConfigurationError(
-                "documents-refused",
-                f"Procore refuses the documents of the project '{mark.project_name}': "
-                f"{refusal.text or 'no reason given'}.",
-                fix="Check that the Documents tool is on and that this account has rights in it (`sitehaul test`).",
-            ) from refusal
+            raise documents_refused(mark.project_name, refusal.text) from refusal
 
     async def _explain(self, listing: Listing, folder_id: str, names: list[str], mark: Mark) -> None:
         """Say why files without a known folder are left out; a folder that is merely new begins the walk again."""

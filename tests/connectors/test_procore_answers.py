@@ -15,11 +15,10 @@ from connectors.procore.rates import reading_of, wait_seconds
 from connectors.procore.records import SYSTEM, EntryMaker
 from connectors.procore.settings import ProcoreSettings
 from connectors.registry import make_connector, require_destination
-from connectors.tokens import MemoryTokenStore
-from migration.budget import UnlimitedBudget
+from connectors.shared.services import Services
 from migration.clock import SystemClock
 from migration.entries import Entry, EntryKind, Ref
-from migration.errors import ConfigurationError, FatalError, ItemError, RetryableError, SiteHaulError
+from migration.errors import FatalError, ItemError, RetryableError, SiteHaulError
 
 BODIES: dict[str, tuple[bytes, str]] = {
     "string": (b'{"errors":"Unauthorized"}', "Unauthorized"),
@@ -256,16 +255,10 @@ def test_settings_show_no_secret_and_know_their_environment() -> None:
     assert (settings.login_base, settings.api_base) == ("https://login.procoregov.com", "https://api.procoregov.com")
 
 
-def test_only_what_can_be_written_to_is_a_destination(tmp_path: Any) -> None:
-    def made(settings: Any) -> Any:
-        return make_connector(settings, budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=SystemClock())
-
-    folder = made(FilesystemSettings(folder=tmp_path))
-    assert require_destination(folder, "disk") is folder
-    with pytest.raises(ConfigurationError) as caught:
-        require_destination(made(procore()), "office")
-    assert caught.value.code == "not-a-destination"
-    assert "'office'" in caught.value.message
+def test_both_can_be_written_to(tmp_path: Any) -> None:
+    for settings in (FilesystemSettings(folder=tmp_path), procore()):
+        connector = make_connector(settings, Services())
+        assert require_destination(connector, "office") is connector
 
 
 def entry(size_bytes: int | None, name: str = "a.pdf") -> Entry:
