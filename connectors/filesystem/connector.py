@@ -23,16 +23,17 @@ from typing import Self
 
 from connectors.filesystem.durability import flush
 from connectors.filesystem.folders import make_folder
-from connectors.filesystem.incoming import Pieces, batches
+from connectors.filesystem.incoming import batches
 from connectors.filesystem.listing import SYSTEM
 from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
 from connectors.filesystem.settings import FilesystemSettings
-from connectors.filesystem.threads import OneBehind, Threads
 from connectors.filesystem.walking import PAGE_ENTRIES, Walker, sweep
 from connectors.filesystem.writing import StagedFile
+from connectors.shared.pieces import Pieces
 from connectors.shared.services import Services
+from connectors.shared.threads import OneBehind, Threads
 from migration.capabilities import Capabilities, NameRules, Operation
 from migration.contract import ConnectionReport, Precondition, Stored, WalkPage, WriteAt
 from migration.entries import Entry, PathParts, Ref
@@ -145,7 +146,7 @@ class FilesystemConnector:
     ) -> Stored:
         async with self._staged(path, staging_key) as staged:
             await self._threads.run(staged.create, size_bytes)
-            async with Pieces(self._threads, staged, size_bytes) as pieces:
+            async with Pieces(lambda *piece: self._threads.run(staged.write_at, *piece), size_bytes) as pieces:
                 await fill(pieces.write_at)
             await self._threads.run(staged.finish, modified_at)
             await before_publish()

@@ -12,7 +12,7 @@ import pytest
 from connectors.filesystem import kernel
 from connectors.filesystem.failures import Translator
 from connectors.filesystem.settings import FilesystemSettings
-from connectors.filesystem.threads import OneBehind, Threads
+from connectors.shared.threads import OneBehind, Threads
 from migration.errors import FatalError, ItemError, RetryableError, SiteHaulError
 from tests.connectors.filesystem_support import connector_at
 

@@ -1,4 +1,4 @@
-"""File system calls off the event loop, with a clear answer to what cancellation means for each."""
+"""Blocking calls off the event loop, with a clear answer to what cancellation means for each."""
 
 import asyncio
 import threading
@@ -14,8 +14,9 @@ T = TypeVar("T")
 class Threads:
     """A pool of threads. No method returns or raises while the work it was given is still running."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, name: str = "files") -> None:
         self._count = count
+        self._name = name
         self._pool: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
@@ -67,7 +68,7 @@ class Threads:
     def start(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Begin without waiting; whoever starts has to see it settled."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="files")
+            self._pool = ThreadPoolExecutor(self._count, thread_name_prefix=self._name)
         return self._pool.submit(work, *args, **kwargs)
 
 
