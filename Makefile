@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 N ?= 200
 SEED ?= 1
 
-.PHONY: help demo test check bench prove-kills clean lock setup setup-dev test-unit conformance
+.PHONY: help demo test test-all check bench prove-kills clean lock setup setup-dev test-unit conformance
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
@@ -34,6 +34,10 @@ demo: setup  ## the whole job on a simulated Procore project, into ./demo
 
 test: setup-dev  ## the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-all: setup-dev  ## the whole test suite with every server; root installs the missing ones (Debian packages, npm)
+	@bash .ci/install-servers
+	@SITEHAUL_TEST_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-unit: setup-dev  ## the fast part: no servers
 	@$(BIN)/python -m pytest tests/unit tests/architecture -q

@@ -1,9 +1,11 @@
 """Every server tests can talk to starts, does what its module says, and is gone afterwards."""
 
+import contextlib
 import os
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncssh
 import httpx
@@ -12,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-from tests.servers import webdav
+from tests.servers import proxy, webdav
 from tests.servers.azurite import Azurite
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
@@ -199,3 +201,28 @@ def test_azurite_keeps_blobs_and_refuses_what_it_should(azurite_server: Azurite)
             client.upload_blob("refused", b"")
     files.remove(("a", "given"))
     assert files.everything() == set()
+
+
+def test_a_proxy_is_slow_and_breaks_as_told(tmp_path: Path) -> None:
+    with webdav.running(tmp_path) as server, proxy.running(urlsplit(server.url).port or 0) as line:
+        server.files.plant(("big",), CONTENT * 20)
+        url, auth = f"{line.url(server.url)}big", (server.username, server.password)
+
+        def got() -> bool | None:
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(url, auth=auth).content == CONTENT * 20
+            return None
+
+        assert got() is True
+        line.slow(10)
+        assert got() is True
+        line.slow(0)
+        line.faults([
+            {"fault": "refuse", "nth": 1}, {"fault": "cut", "nth": 2}, {"fault": "cut", "nth": 3, "after_up_bytes": 10},
+            {"fault": "cut", "nth": 4, "after_down_bytes": 100_000},
+        ])  # fmt: skip
+        assert [got() for _ in range(5)] == [None, None, None, None, True]
+        assert line.connections == 7 and line.down_bytes > 3 * 20 * len(CONTENT)
+        line.faults([{"fault": "stall", "after_down_bytes": 1000}])
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(url, auth=auth, timeout=0.1)
