@@ -10,7 +10,6 @@ from connectors.procore.download import Downloads
 from connectors.procore.examination import examine
 from connectors.procore.folders import Folders
 from connectors.procore.hosts import TrustedHosts
-from connectors.procore.names import check_staging_key
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
 from connectors.procore.rearranging import Rearranger
@@ -20,6 +19,7 @@ from connectors.procore.settings import ProcoreSettings
 from connectors.procore.uploads import Uploads
 from connectors.procore.walk import Walk
 from connectors.procore.writing import Writer
+from connectors.shared.paths import check_key
 from connectors.shared.services import Services
 from connectors.shared.transport import Http
 from connectors.tokens import TokenStore
@@ -136,7 +136,7 @@ class ProcoreConnector:
         """As `Destination.put`: two calls for a new file, three for one above 32 MiB or for a new version. `name` is
         what Procore made of the name. Further errors: ItemError `locked`, `name-taken`, `permission-denied`; FatalError
         `read-only`; RetryableError `publish-unknown`, after which the file may be there, whole."""
-        check_staging_key(staging_key)
+        check_key(staging_key)  # nothing is named by it: Procore names its uploads itself
         return await self._entered.writer.put(path, chunks, size_bytes, precondition, before_publish)
 
     async def move(self, entry: Entry, to: PathParts) -> Ref:

@@ -12,11 +12,9 @@ from typing import Generic, TypeVar
 
 from migration.capabilities import NameRules
 from migration.entries import PathParts
-from migration.errors import ContractViolation, ItemError
+from migration.errors import ItemError
 
 CLEANED = frozenset('#%*:<>?/\\|~"')
-STAGING_KEY_LENGTH_MAX = 64
-_STAGING_KEY = re.compile(rf"[A-Za-z0-9._=-]{{1,{STAGING_KEY_LENGTH_MAX}}}")
 T = TypeVar("T")
 
 
@@ -30,13 +28,6 @@ def check_path(path: PathParts, rules: NameRules) -> None:
         if rules.segment_length_max is not None and len(name) > rules.segment_length_max:
             what = f"the name has {len(name)} characters; Procore takes {rules.segment_length_max}"
             raise _refusal(path, "name-too-long", what)
-
-
-def check_staging_key(key: str) -> None:
-    """ContractViolation for a key that could not name staged state. Here nothing is named by it: Procore names its
-    uploads itself, and lets go of those that are not used within a week."""
-    if not _STAGING_KEY.fullmatch(key):
-        raise ContractViolation("bad-staging-key", f"The staging key {key!r} cannot be a part of a file name.")
 
 
 def shown(path: PathParts) -> str:
