@@ -25,6 +25,7 @@ from tasks.leases import repair_slots
 from tasks.prefect_settings import OWN_SERVER_VARIABLE, configured_api_url, server_variables, use_configured, use_own
 
 __all__ = [
+    "HOME_VARIABLE",
     "Server",
     "ServerStatus",
     "WorkerStatus",
@@ -39,6 +40,8 @@ __all__ = [
     "worker_status",
 ]
 
+HOME_VARIABLE = "SITEHAUL_HOME"
+"""Names the folder where servers and state live."""
 _HOST = "127.0.0.1"
 _START_SECONDS_MAX = 180.0
 _HUNG_SECONDS_MAX = 60.0

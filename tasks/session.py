@@ -29,6 +29,7 @@ from migration.transfer import Transfer
 from migration.verification import Verification
 from tasks.connections import Opened, load_connection, opened_with_budget
 from tasks.progress import Hub, Unwatched, Watcher
+from tasks.server import HOME_VARIABLE
 from tasks.signals import stopping_on_signals
 from tasks.state_disk import told_disk_faults
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HOME_VARIABLE = "SITEHAUL_HOME"
 _MADE_ANEW_AFTER = ("plan-", "analysis-")
 """A run that failed with an error of these codes would fail again: its plan or inventory is no longer usable."""
 

@@ -81,7 +81,7 @@ def list_saved(
     context: typer.Context, json_output: Annotated[bool, typer.Option("--json", help="For scripts.")] = False
 ) -> None:
     """Show the saved connections."""
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
     from tasks.connections import list_connections
 
     common = common_of(context)
@@ -99,7 +99,7 @@ def list_saved(
 @connect.command("remove")
 def remove(context: typer.Context, name: Name) -> None:
     """Forget a saved connection. Jobs that name it say so when they are run."""
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
     from tasks.connections import delete_connection
 
     common = common_of(context)
@@ -115,7 +115,7 @@ def test_connection(
     json_output: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Say what a saved connection can see and do. Changes nothing."""
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
     from tasks.connections import load_connection
 
     common = common_of(context)
@@ -130,7 +130,7 @@ def test_connection(
 
 
 def _try_and_save(context: typer.Context, name: str, settings: ConnectionSettings, *, force: bool) -> None:
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
     from tasks.connections import save_connection
 
     common = common_of(context)

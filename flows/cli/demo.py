@@ -58,8 +58,9 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier demo copied, and copy again.")] = False,
 ) -> int:
     """Analyze, plan, copy, verify and report a simulated Procore project. Interrupt it and run it again as you like."""
+    from flows.cli.ready import ready_server
     from flows.cli.simulated import SimulatedProcore
-    from flows.cli.started import ready_server, run_flow
+    from flows.cli.started import run_flow
 
     place = folder.expanduser().absolute()
     common = replace(common_of(context), home=demo_home(place))

@@ -19,7 +19,7 @@ def up(
     worker: Annotated[bool, typer.Option(help="Start the local worker that runs deployments.")] = True,
 ) -> None:
     """Start the local Prefect server with the flows as deployments, and a worker that runs them."""
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
     from tasks.server import deploy_all, start_worker
 
     common = common_of(context)
@@ -72,7 +72,7 @@ def budget(
 ) -> None:
     """Say how many API calls are left, who holds them and when they return."""
     from flows.cli.budgets import budgets_of, show_budget
-    from flows.cli.started import ready_server
+    from flows.cli.ready import ready_server
 
     common = common_of(context)
     ready_server(common)

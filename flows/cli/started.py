@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +10,11 @@ from rich.text import Text
 
 from flows.cli.exits import ExitCode
 from flows.cli.main import Common
+from flows.cli.ready import ready_server
 from flows.endings import Ending, EndState
 from migration.errors import FatalError, SiteHaulError
 from migration.jobs import Job
-from tasks.server import Server, ensure_server, server_status
-from tasks.session import HOME_VARIABLE, watched
+from tasks.session import watched
 
 _CODES = {
     EndState.DONE: ExitCode.DONE,
@@ -33,19 +32,6 @@ _STYLES = {
 
 FlowName = str
 _FLOWS = ("analyze", "migrate", "plan", "verify")
-
-
-def ready_server(common: Common) -> Server:
-    """A Prefect server that answers; says so when one has to be started. This process is set up for it."""
-    os.environ[HOME_VARIABLE] = str(common.home)
-    if not common.debug:
-        for variable in ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_INTERNAL_LOGGING_LEVEL"):
-            os.environ.setdefault(variable, "CRITICAL")
-    status = server_status(common.home)
-    if status.own and not status.running:
-        with common.console.status("Starting the local Prefect server (the first time takes half a minute) …"):
-            return ensure_server(common.home)
-    return ensure_server(common.home)
 
 
 def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> Ending:
