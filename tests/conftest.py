@@ -30,6 +30,11 @@ __all__ = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that the processes of pytest-xdist end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def procore_simulator(tmp_path: Path) -> Iterator[ProcoreSimulators]:
     """Starts simulated Procores for one test: `start(files=200, **options) -> Running`."""

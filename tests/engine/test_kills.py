@@ -11,6 +11,9 @@ import pytest
 from migration.copying import CopyPoint
 from tests.engine import killed
 
+pytestmark = pytest.mark.xdist_group("kills")
+"""Together, so that what the processes are made from is loaded once."""
+
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.engine.killed"])
 RIGHT = {name: hashlib.sha256(content).hexdigest() for name, content in killed.CONTENTS.items()}

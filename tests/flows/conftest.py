@@ -1,10 +1,11 @@
 import fcntl
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tasks.server import Server, ensure_server, stop_server, stop_worker
 
 _OURS = ("PREFECT_", "SITEHAUL_", "DO_NOT_TRACK")
+_NEW_DATABASE = "new.db"
 
 
 @contextmanager
@@ -46,6 +48,7 @@ def _shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home.mkdir(parents=True, exist_ok=True)
     _change_users(home, +1)
     try:
+        _keep_new_database(home)
         yield home
     finally:
         _tell_prefect_everything()
@@ -61,9 +64,23 @@ def prefect_server(_shared_home: Path) -> Iterator[Server]:
         yield ensure_server(_shared_home)
 
 
+@pytest.fixture(scope="session")
+def fill_home(_shared_home: Path) -> Callable[[Path], None]:
+    """Lets a new home look as if a server had been started in it once before: with a database that has its tables.
+
+    Making them takes longer than all else in the start of a server.
+    """
+
+    def fill(home: Path) -> None:
+        (home / "server").mkdir(parents=True, mode=0o700)
+        shutil.copyfile(_shared_home / _NEW_DATABASE, home / "server" / "prefect.db")
+
+    return fill
+
+
 @pytest.fixture
 def new_home() -> Iterator[Callable[[], Path]]:
-    """Makes homes for servers of their own; their processes and files are gone afterwards."""
+    """Makes homes for servers of their own, not there yet; their processes and files are gone afterwards."""
     homes: list[Path] = []
 
     def make() -> Path:
@@ -78,6 +95,26 @@ def new_home() -> Iterator[Callable[[], Path]]:
                 stop_worker(home)
                 stop_server(home)
                 shutil.rmtree(home.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def used_home(new_home: Callable[[], Path], fill_home: Callable[[Path], None]) -> Path:
+    """Home of a server of its own that has been started once before."""
+    home = new_home()
+    fill_home(home)
+    return home
+
+
+def _keep_new_database(home: Path) -> None:
+    """Start the server, and keep its database as it is before any test."""
+    kept = home / _NEW_DATABASE
+    with open(home / "new.lock", "w", encoding="utf-8") as lock, no_configured_server():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            ensure_server(home)
+            used = sqlite3.connect(home / "server" / "prefect.db")
+            with closing(used), closing(sqlite3.connect(kept)) as copy:
+                used.backup(copy)
 
 
 def _tell_prefect_everything() -> None:

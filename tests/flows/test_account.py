@@ -11,8 +11,6 @@ from tasks.session import watched
 from tests.flows.place import Place, make_place
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 
 class InTheWay:
     """Puts a folder where the report is to be written once the report's phase has begun."""

@@ -27,7 +27,6 @@ from tasks.limits import Limits
 from tasks.prefect_settings import server_variables
 from tasks.server import Server, ensure_server, server_status
 
-NewHome = Callable[[], Path]
 _numbers = itertools.count()
 
 UNTIL_EXHAUSTED = """
@@ -134,6 +133,7 @@ async def test_tasks_of_one_process_share_and_each_call_is_counted(prefect_serve
         assert 3600 - 60 - 50 <= await budget.left() <= 3600 - 60
 
 
+@pytest.mark.slow
 async def test_the_spike_allowance_spreads_calls(prefect_server: Server) -> None:
     async with budget_of(new_client(), hourly=3600, spike=40) as budget:
         started = time.monotonic()
@@ -260,12 +260,12 @@ async def test_what_the_budget_command_shows(prefect_server: Server) -> None:
 
 
 def test_a_server_that_forgets_leases_is_detected_and_the_hour_is_rationed(
-    new_home: NewHome, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    used_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    folder = new_home() / "server"
-    (folder / "ui").mkdir(parents=True)
+    folder = used_home / "server"
+    (folder / "ui").mkdir()
     memory = server_variables(os.environ, folder, port) | {
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory"
     }
@@ -301,9 +301,9 @@ def test_a_server_that_forgets_leases_is_detected_and_the_hour_is_rationed(
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_never_more_than_the_limit_in_any_window_while_the_server_is_killed(new_home: NewHome) -> None:
+def test_never_more_than_the_limit_in_any_window_while_the_server_is_killed(used_home: Path) -> None:
     """Two processes, a limit of 60 in 60 seconds, a SIGKILL of the server between the two bursts."""
-    home = new_home()
+    home = used_home
     ensure_server(home)
     client, limit, window = new_client(), 60, 60.0
     processes = [calling(client, limit, policy="wait", seconds=90, window=window, hold=4) for _ in range(2)]
@@ -334,8 +334,8 @@ def test_never_more_than_the_limit_in_any_window_while_the_server_is_killed(new_
 
 
 @pytest.mark.slow
-def test_a_server_killed_under_a_running_process_is_started_again(new_home: NewHome) -> None:
-    home = new_home()
+def test_a_server_killed_under_a_running_process_is_started_again(used_home: Path) -> None:
+    home = used_home
     ensure_server(home)
 
     async def use() -> int:

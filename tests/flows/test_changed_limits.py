@@ -18,8 +18,6 @@ from tasks.session import watched
 from tests.flows.place import Place, make_place, procore_settings
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 IN_FLIGHT = 4
 
 
@@ -108,7 +106,7 @@ async def test_the_hours_allowance_is_lowered_in_the_middle(
 async def test_the_spike_allowance_is_lowered_in_the_middle(simulators: ProcoreSimulators, tmp_path: Path) -> None:
     served = simulators(files=100, seed=42, max_file_bytes=5_000, settings={"count_storage": True, "spike_calls": 200})
     place = few_at_once(make_place(served, tmp_path, spike_calls=200))
-    with watched(AtFile(20, lambda: served.settings(spike_calls=60))):
+    with watched(AtFile(20, lambda: served.settings(spike_calls=80))):
         ending = await place.run()
     assert ending.state is EndState.DONE, ending.sentence
     assert place.found() == place.expected()

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from connectors.filesystem.settings import FilesystemSettings
 from simulator.server import Running
+from tasks.connections import save_connection
 from tasks.server import Server
+from tests.flows.place import procore_settings
 from tests.servers import ProcoreSimulators
-
-pytestmark = pytest.mark.xdist_group("flows")
 
 
 @dataclass
@@ -65,6 +66,7 @@ def connect(cli: Cli, tmp_path: Path) -> tuple[str, str]:
     return office, archive
 
 
+@pytest.mark.slow
 def test_from_connecting_to_the_report(cli: Cli, tmp_path: Path) -> None:
     office, archive = connect(cli, tmp_path)
     report = cli.json("test", office)
@@ -126,8 +128,12 @@ def test_a_configured_server_that_is_dead_is_named(prefect_server: Server, tmp_p
     assert "does not answer" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_then_the_same_command(cli: Cli, tmp_path: Path) -> None:
-    office, archive = connect(cli, tmp_path)
+    office, archive = names(tmp_path)
+    (tmp_path / "archive").mkdir()
+    save_connection(office, procore_settings(cli.served))
+    save_connection(archive, FilesystemSettings(folder=tmp_path / "archive"))
     cli.served.settings(latency_ms=150.0)
     ends = ("--source", f"{office}:{cli.served.project['name']}", "--destination", f"{archive}:c")
     words = ("run", "c", *ends, "--set", "performance.parallel_writes=2", "--json")

@@ -12,8 +12,6 @@ from tasks.server import Server
 from tests.flows.place import Place, make_place, procore_settings
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 
 @pytest.fixture
 def place(

@@ -19,8 +19,6 @@ from tests.connectors.filesystem_support import mounted, remount
 from tests.flows.place import Place, make_place
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 SOURCE_BYTES_MIN = 600_000
 """What the files of the simulated project have together, at least."""
 

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +16,6 @@ from tasks.server import ensure_server, own_server_died, server_status
 from tasks.tokens import PrefectTokenStore
 
 
-@pytest.fixture
-def home(new_home: Callable[[], Path]) -> Path:
-    return new_home()
-
-
 def kill_server(home: Path) -> None:
     pid = server_status(home).pid
     assert pid is not None
@@ -29,7 +23,8 @@ def kill_server(home: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_dies_is_brought_back_while_it_is_needed(home: Path) -> None:
+async def test_a_server_that_dies_is_brought_back_while_it_is_needed(used_home: Path) -> None:
+    home = used_home
     await asyncio.to_thread(ensure_server, home)
     assert not own_server_died()
     async with server_kept_running():
@@ -41,7 +36,8 @@ async def test_a_server_that_dies_is_brought_back_while_it_is_needed(home: Path)
 
 
 @pytest.mark.slow
-async def test_connections_and_sign_ins_are_read_and_kept_although_the_server_just_died(home: Path) -> None:
+async def test_connections_and_sign_ins_are_read_and_kept_although_the_server_just_died(used_home: Path) -> None:
+    home = used_home
     await asyncio.to_thread(ensure_server, home)
     settings = FilesystemSettings(folder=home)
     await asyncio.to_thread(save_connection, "kept", settings)

@@ -11,8 +11,6 @@ from tasks.server import Server
 from tests.flows.place import Place, make_place
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 
 @pytest.fixture
 def place(

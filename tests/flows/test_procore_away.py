@@ -18,8 +18,6 @@ from tasks.server import Server
 from tasks.session import watched
 from tests.flows.place import Place, make_place
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 
 class Procore:
     """A simulated Procore that can be switched off and on; it is the same one again, on the same addresses."""
@@ -79,6 +77,7 @@ async def done_by(place: Place, ending: Ending) -> int:
     return done
 
 
+@pytest.mark.slow
 async def test_nothing_listens_at_the_start(here: Path) -> None:
     procore = Procore(here / "procore", files=60, seed=31, max_file_bytes=20_000)
     place = make_place(procore.served, here)
@@ -94,7 +93,8 @@ async def test_nothing_listens_at_the_start(here: Path) -> None:
     procore.off()
 
 
-@pytest.mark.parametrize("phase", [Phase.ANALYZE, pytest.param(Phase.TRANSFER, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", [Phase.TRANSFER, Phase.ANALYZE])
 async def test_gone_for_good_in_the_middle(here: Path, phase: Phase) -> None:
     procore = Procore(here / "procore", files=150, seed=32, max_file_bytes=20_000, settings={"latency_ms": 20.0})
     place = make_place(procore.served, here, page_size=40)

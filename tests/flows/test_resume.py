@@ -15,8 +15,6 @@ from tasks.session import watched
 from tests.flows.place import Place, make_place, procore_settings
 from tests.servers import ProcoreSimulators
 
-pytestmark = pytest.mark.xdist_group("flows")
-
 
 @pytest.fixture
 def simulators(
@@ -104,6 +102,7 @@ def index_calls(place: Place) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_budget_used_up_in_the_transfer_leaves_files_pending(
     simulators: ProcoreSimulators, tmp_path: Path
 ) -> None:
@@ -124,10 +123,11 @@ async def test_a_budget_used_up_in_the_transfer_leaves_files_pending(
     assert len(api_calls(place)) <= calls + in_flight, "who was refused does not ask again before the time named"
 
 
+@pytest.mark.slow
 async def test_a_source_that_goes_away_and_comes_back(
     procore_simulator: ProcoreSimulators, simulators: ProcoreSimulators, tmp_path: Path
 ) -> None:
-    served = simulators(files=80, seed=15, max_file_bytes=10_000, name="comes-back")
+    served = simulators(files=24, seed=15, max_file_bytes=10_000, name="comes-back")
     place = make_place(served, tmp_path)
     await place.run("plan")
     served.faults([{"host": "blob", "fault": "reset"}, {"host": "storage", "fault": "503"}])

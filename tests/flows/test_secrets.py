@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,9 +25,10 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    options = ("--files", "150", "--max-file-bytes", "20000")
-    with workplace(tmp_path_factory.mktemp("secrets"), *options) as started:
+def place(tmp_path_factory: pytest.TempPathFactory, fill_home: Callable[[Path], None]) -> Iterator[Workplace]:
+    folder = tmp_path_factory.mktemp("secrets")
+    fill_home(folder / "home")
+    with workplace(folder, "--files", "150", "--max-file-bytes", "20000") as started:
         yield started
 
 
@@ -99,7 +100,7 @@ def test_no_secret_is_in_outputs_logs_reports_state_or_copies(place: Workplace) 
         done = place.run("--debug", "run", f"job-{name}", *ends, "--json", check=False)
         assert done.returncode in expected, done.stderr[-3000:]
         said += [done.stdout, done.stderr]
-    for words in (("status", "--json"), ("budget", "office"), ("connect", "list"), ("connect", "test", "office")):
+    for words in (("status", "--json"), ("budget", "office"), ("connect", "list"), ("test", "office")):
         done = place.run("--debug", *words, check=False)
         said += [done.stdout, done.stderr]
 

@@ -73,8 +73,9 @@ def test_one_server_is_started_however_many_ask_and_not_on_another_programs_port
     assert not server_status(home).running
 
 
-def test_a_killed_server_comes_back_where_it_was_with_its_leases(new_home: NewHome) -> None:
-    home = new_home()
+@pytest.mark.slow
+def test_a_killed_server_comes_back_where_it_was_with_its_leases(used_home: Path) -> None:
+    home = used_home
     first = ensure_server(home)
     assert asyncio.run(take("procore-kept-hourly", 4)) is Answer.GRANTED
 
@@ -88,9 +89,12 @@ def test_a_killed_server_comes_back_where_it_was_with_its_leases(new_home: NewHo
 
 
 @pytest.fixture(scope="module")
-def dead_server(tmp_path_factory: pytest.TempPathFactory, unconfigured: Unconfigured) -> Iterator[Path]:
+def dead_server(
+    tmp_path_factory: pytest.TempPathFactory, unconfigured: Unconfigured, fill_home: Callable[[Path], None]
+) -> Iterator[Path]:
     """What is left of a killed server that had leased 4 slots each of two limits."""
     home = tmp_path_factory.mktemp("dead") / "home"
+    fill_home(home)
     with unconfigured():
         ensure_server(home)
         asyncio.run(take("procore-torn-hourly", 4))
@@ -105,6 +109,7 @@ def slots_in(folder: Path) -> dict[str, int]:
         return dict(database.execute("SELECT name, active_slots FROM concurrency_limit_v2"))
 
 
+@pytest.mark.xdist_group("dead server")
 def test_slots_that_a_kill_left_without_a_lease_return_and_leases_without_an_end_get_one(
     dead_server: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +127,7 @@ def test_slots_that_a_kill_left_without_a_lease_return_and_leases_without_an_end
     assert len(known) == 2
 
 
+@pytest.mark.xdist_group("dead server")
 def test_an_unreadable_lease_frees_nothing(dead_server: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(dead_server, tmp_path / "server")
     for lease in (folder / "concurrency_leases").glob("*-*.json"):

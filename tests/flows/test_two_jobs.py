@@ -16,7 +16,7 @@ from tasks.server import Server
 from tests.flows.place import Place, make_place
 from tests.servers import ProcoreSimulators
 
-pytestmark = [pytest.mark.xdist_group("flows"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 WINDOW = timedelta(hours=1)
 SLOWLY = ("--set", "performance.parallel_writes=2")
