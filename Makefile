@@ -32,12 +32,13 @@ $(VENV)/.dev: $(VENV)/.python requirements/dev.txt pyproject.toml
 demo: setup  ## the whole job on a simulated Procore project, into ./demo
 	@$(BIN)/sitehaul demo --folder demo
 
+# Four processes on two cores: a third of the time tests wait, for limits to pass and servers to return.
 test: setup-dev  ## the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 test-all: setup-dev  ## the whole test suite with every server; root installs the missing ones (Debian packages, npm)
 	@bash .ci/install-servers
-	@SITEHAUL_TEST_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	@SITEHAUL_TEST_ALL=1 $(BIN)/python -m pytest -n 4 --dist loadgroup
 
 test-unit: setup-dev  ## the fast part: no servers
 	@$(BIN)/python -m pytest tests/unit tests/architecture -q

@@ -306,7 +306,7 @@ def test_never_more_than_the_limit_in_any_window_while_the_server_is_killed(used
     home = used_home
     ensure_server(home)
     client, limit, window = new_client(), 60, 60.0
-    processes = [calling(client, limit, policy="wait", seconds=90, window=window, hold=4) for _ in range(2)]
+    processes = [calling(client, limit, policy="wait", seconds=150, window=window, hold=4) for _ in range(2)]
     seen: list[float] = []
     reading_them = [
         Thread(target=lambda lines: seen.extend(map(float, lines)), args=(one.stdout,)) for one in processes
@@ -319,7 +319,7 @@ def test_never_more_than_the_limit_in_any_window_while_the_server_is_killed(used
     os.kill(pid, signal.SIGKILL)
     ensure_server(home)
 
-    wait_until(lambda: len(seen) >= 2 * limit, seconds=90)
+    wait_until(lambda: len(seen) >= 2 * limit, seconds=140)
     time.sleep(2)  # a call too many would be made at once
     for process, thread in zip(processes, reading_them, strict=True):
         process.terminate()
