@@ -158,6 +158,10 @@ class Service(ABC, Generic[S]):
             return None
         return times[0] + _MINUTE - now if times else _MINUTE
 
+    def throttled_calls(self, call: Call) -> int:
+        """How many calls of the last minute count against `calls_per_minute` for this client."""
+        return len(self._throttled.get(self.counted(call) or "", ()))
+
     def has_room(self, more_bytes: int) -> bool:
         """Whether that much more fits under the quota."""
         return self.switches.quota_bytes is None or self.tree.used_bytes + more_bytes <= self.switches.quota_bytes

@@ -70,6 +70,7 @@ class Change:
     number: int
     entry: Entry
     gone: bool
+    at: datetime
 
 
 class Tree:
@@ -267,7 +268,7 @@ class Tree:
         return entry
 
     def _note(self, entry: Entry, gone: bool) -> None:
-        self.journal.append(Change(len(self.journal) + 1, entry, gone))
+        self.journal.append(Change(len(self.journal) + 1, entry, gone, self._now()))
 
     def _free(self, folder: Entry, name: str, besides: Entry | None) -> None:
         taken = [one for one in self.named(folder, name) if one is not besides] if self._unique else []
