@@ -39,6 +39,10 @@ class Tokens:
             return None
         return grant
 
+    def known(self, token: str) -> bool:
+        """Whether the token was given and not revoked, however old it is."""
+        return token in self._grants
+
     def revoke(self, token: str) -> None:
         """The token is worth nothing any more."""
         self._grants.pop(token, None)
