@@ -519,3 +519,15 @@ def test_folders_are_a_hundred_deep_at_most(cloud: DriveCloud, http: httpx.Clien
     assert last.status_code == 200
     deeper = http.post("/drive/v3/files", json={"mimeType": FOLDER, "parents": [last.json()["id"]]})
     assert reason(deeper) == (403, "myDriveHierarchyDepthLimitExceeded")
+
+
+def test_bytes_beyond_what_a_piece_says_are_not_kept(cloud: DriveCloud, http: httpx.Client) -> None:
+    piece = 256 * 1024
+    address = begun(http, {"name": "too much"})
+    much = httpx.put(address, content=b"e" * (2 * piece), headers={"content-range": f"bytes 0-{piece - 1}/*"})
+    assert reason(much) == (400, "badRequest")
+    where = httpx.put(address, headers={"content-range": "bytes */*"})
+    assert where.headers["range"] == f"bytes=0-{piece - 1}"
+    rest = httpx.put(address, content=b"f", headers={"content-range": f"bytes {piece}-{piece}/{piece + 1}"})
+    assert rest.status_code == 200
+    assert cloud.content(("too much",)) == b"e" * piece + b"f"

@@ -145,8 +145,9 @@ async def _take(session: Session, call: Call, span: _Span | None) -> None:
     first = 0 if span is None else span.first or 0
     skipped, waiting, count = spool.length - first, bytearray(), 0
     async for data in chunks(call):
+        said = data if span is None else data[: max(0, span.last - first + 1 - count)]
         count += len(data)
-        waiting += data[skipped:] if skipped else data
+        waiting += said[skipped:]
         skipped = max(0, skipped - len(data))
         whole = len(waiting) - len(waiting) % PIECE_BYTES
         if whole:
