@@ -9,6 +9,7 @@ from tests.servers import ProcoreSimulators, procore_simulators
 from tests.servers.fixtures import (
     apache_webdav_server,
     azurite_server,
+    gcs_server,
     in_process_ssh,
     rclone_webdav_server,
     report_missing,
@@ -21,6 +22,7 @@ from tests.servers.fixtures import (
 __all__ = [
     "apache_webdav_server",
     "azurite_server",
+    "gcs_server",
     "in_process_ssh",
     "rclone_webdav_server",
     "s3_server",

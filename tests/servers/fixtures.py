@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import azurite, s3, samba, ssh, ssh_in_process, webdav
+from tests.servers import azurite, gcs, s3, samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
 
 TEST_ALL = "SITEHAUL_TEST_ALL"
@@ -82,6 +82,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.S3]:
 def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite.Azurite]:
     """Azurite, see `tests.servers.azurite`."""
     yield from running_or_skipped(azurite.running, tmp_path_factory.mktemp("azurite"))
+
+
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Gcs]:
+    """Google Cloud Storage, see `tests.servers.gcs`."""
+    yield from running_or_skipped(gcs.running, tmp_path_factory.mktemp("gcs"))
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:

@@ -12,7 +12,7 @@ Serve = Callable[[], Awaitable[asyncio.Server]]
 
 @contextlib.contextmanager
 def served(name: str, serve: Serve, ended: Callable[[], None]) -> Iterator[tuple[int, asyncio.AbstractEventLoop]]:
-    """The port and the loop of what `serve` starts. At the end `ended` is called in the loop, to end its connections."""
+    """The port and the loop of what `serve` starts. At the end `ended` is called in the loop: it ends connections."""
     ready, over = threading.Event(), asyncio.Event()
     found: list[tuple[int, asyncio.AbstractEventLoop]] = []
 
