@@ -101,13 +101,17 @@ class Front:
         assert own is not None
         self._connections.add(own)
         try:
-            async with _connection(self._port) as (from_server, to_server), asyncio.TaskGroup() as both:
-                up = both.create_task(_pass_on(reader, to_server))
-                await _pass_on(from_server, writer)
-                up.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # only `close` cancels, and waits for the end
+                await self._passing_on(reader, writer)
         finally:
             self._connections.discard(own)
             writer.transport.abort()
+
+    async def _passing_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with _connection(self._port) as (from_server, to_server), asyncio.TaskGroup() as both:
+            up = both.create_task(_pass_on(reader, to_server))
+            await _pass_on(from_server, writer)
+            up.cancel()
 
 
 @contextlib.asynccontextmanager
