@@ -66,8 +66,10 @@ def running(folder: Path, *, signing: Signing = "auto", encryption_required: boo
             plain.hand_over(plain.root)
         settings = folder / "smb.conf"
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("private", "state"):
-            (work / name).mkdir(mode=0o700)
+        (work / "private").mkdir(mode=0o700)
+        # As the user it acts for, each of Samba's processes looks there whether the others are alive, and takes away
+        # the open files of those it does not find.
+        (work / "state").mkdir(mode=0o755)
 
         def command(ports: Sequence[int]) -> list[str | Path]:
             settings.write_text(_settings(work, ports[0], user, locked, signing, encryption_required))
