@@ -32,7 +32,7 @@ $(VENV)/.dev: $(VENV)/.python requirements/dev.txt pyproject.toml
 demo: setup  ## the whole job on a simulated Procore project, into ./demo
 	@$(BIN)/sitehaul demo --folder demo
 
-# Four processes on two cores: a third of the time tests wait, for limits to pass and servers to return.
+# More processes than cores: much of the time a test waits, for a limit to pass or a server to return.
 test: setup-dev  ## the whole test suite
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup
 
