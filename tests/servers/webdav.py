@@ -143,7 +143,7 @@ def _rclone(choices: _Choices) -> Command:
     def command(ports: Sequence[int]) -> list[str | Path]:
         words: list[str | Path] = [
             rclone, "--config", "", "serve", "webdav", "--addr", f"127.0.0.1:{ports[0]}", "--user", USERNAME,
-            "--pass", PASSWORD, "--dir-cache-time", "1ns", "--poll-interval", "0", choices.work / "shown",
+            "--pass", PASSWORD, "--dir-cache-time", "0", "--poll-interval", "0", choices.work / "shown",
         ]  # fmt: skip
         if choices.certificate:
             words += ["--cert", choices.certificate.file, "--key", choices.certificate.key]

@@ -8,13 +8,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import asyncssh
+import boto3  # type: ignore[import-untyped]
 import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import ContainerClient
+from botocore.config import Config  # type: ignore[import-untyped]
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-from tests.servers import proxy, webdav
+from tests.servers import http_faults, proxy, webdav
 from tests.servers.azurite import Azurite
 from tests.servers.plain import MODIFIED
 from tests.servers.programs import NotStarted, ServerMissing, program, started
@@ -226,3 +228,38 @@ def test_a_proxy_is_slow_and_breaks_as_told(tmp_path: Path) -> None:
         line.faults([{"fault": "stall", "after_down_bytes": 1000}])
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(url, auth=auth, timeout=0.1)
+
+
+def test_calls_of_any_http_server_fail_as_told(webdav_server: webdav.WebDav, s3_server: S3) -> None:
+    webdav_server.files.plant(("faults", "given"), CONTENT)
+    with http_faults.running(webdav_server.url) as line:
+        client = httpx.Client(auth=(webdav_server.username, webdav_server.password), base_url=line.url)
+        assert client.put("faults/put", content=iter([CONTENT, CONTENT])).status_code == 201
+        assert webdav_server.files.content(("faults", "put")) == CONTENT * 2
+        assert client.get("faults/given").content == CONTENT
+        line.faults([{"fault": "answer", "method": "PUT", "nth": 1, "status": 423, "headers": {"Retry-After": "3"}}])
+        locked = client.put("faults/put", content=b"x")
+        assert (locked.status_code, locked.headers["retry-after"]) == (423, "3")
+        for fault, method in (("reset", "DELETE"), ("lost-response", "DELETE"), ("truncated", "GET")):
+            line.faults([{"fault": fault}])
+            path = "faults/given" if method == "GET" else "faults/put"
+            with pytest.raises(httpx.TransportError):
+                client.request(method, path)
+            assert (webdav_server.files.content(("faults", "put")) is None) is (fault != "reset")
+        line.faults([{"fault": "cut-upload", "after_bytes": 10}])
+        with pytest.raises(httpx.TransportError):
+            client.put("faults/cut", content=CONTENT)
+        line.faults([{"fault": "corrupt", "after_bytes": 0}])
+        assert client.get("faults/given").content[1:] == CONTENT[1:] != client.get("faults/given").content
+        assert line.struck == 2 and [one.status for one in line.log()][:3] == [201, 200, 423]
+        client.close()
+    with http_faults.running(s3_server.url) as line:
+        signed = boto3.client(
+            "s3", endpoint_url=line.url, region_name=s3_server.region, aws_access_key_id=s3_server.access_key,
+            aws_secret_access_key=s3_server.secret_key, config=Config(retries={"total_max_attempts": 1}),
+        )  # fmt: skip
+        signed.put_object(Bucket=s3_server.bucket, Key="faults", Body=CONTENT * 20)
+        assert signed.get_object(Bucket=s3_server.bucket, Key="faults")["Body"].read() == CONTENT * 20
+        line.faults([{"fault": "answer", "status": 503, "body": "<Error><Code>SlowDown</Code></Error>"}])
+        with pytest.raises(ClientError, match="SlowDown"):
+            signed.put_object(Bucket=s3_server.bucket, Key="faults", Body=CONTENT)
