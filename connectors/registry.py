@@ -14,6 +14,7 @@ from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
+from connectors.webdav.settings import WebDavSettings
 from connectors.wrappers.read_only import read_only
 from connectors.wrappers.throttled import throttled
 from migration.contract import Destination, Source
@@ -55,6 +56,12 @@ KINDS = {
             "a local folder or a mounted file share",
             "connectors.filesystem.connector:FilesystemConnector",
             "filesystem",
+        ),
+        Kind(
+            WebDavSettings,
+            "a folder of a WebDAV server (Nextcloud, ownCloud or another)",
+            "connectors.webdav.connector:WebDavConnector",
+            "webdav",
         ),
     )
 }

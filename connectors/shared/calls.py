@@ -10,6 +10,7 @@ connection meanwhile. Transport faults and other 5xx are RetryableErrors. Everyt
 
 import email.utils
 import logging
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -270,7 +271,13 @@ class Calls:
             raise throttled(self._system, 429, seconds)
         await self._clock.sleep(seconds)
 
-    def _lost(self, error: httpx.TransportError) -> RetryableError:
+    def _lost(self, error: httpx.TransportError) -> SiteHaulError:
+        if _is_untrusted(error):
+            return FatalError(
+                "untrusted-host",
+                f"{self._system} cannot prove who it is: its certificate is not trusted.",
+                fix="Check the address; for a server with an authority of its own give its certificate with --ca-file.",
+            )
         reason = f": {error}" if str(error) else ""
         return RetryableError(
             "unreachable",
@@ -278,8 +285,16 @@ class Calls:
             fix="Check the address of the connection, the network and the firewall.",
         )
 
-    def _answer_lost(self, error: httpx.TransportError) -> RetryableError:
+    def _answer_lost(self, error: httpx.TransportError) -> SiteHaulError:
         return RetryableError("answer-lost", f"The answer of {self._system} was lost ({type(error).__name__}).")
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = getattr(error, "certificate_error", None) or error.__cause__
+    return False
 
 
 def throttled(system: str, status: int, seconds: float | None) -> RetryableError:

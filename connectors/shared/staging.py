@@ -20,7 +20,7 @@ class StagedTreeConnector(TreeConnector):
     """A tree whose uploads are staged files. Adds StagedSweep, Movable and Trash of migration/contract.py."""
 
     @abstractmethod
-    async def remove_file(self, path: PathParts) -> None:
+    async def remove_file(self, path: PathParts) -> object:
         """Remove a file; one that is gone already is no error."""
 
     @abstractmethod

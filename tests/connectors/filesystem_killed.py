@@ -6,7 +6,7 @@ from pathlib import Path
 
 from migration.contract import Precondition, WriteAt
 from tests.connectors.filesystem_support import connector_at
-from tests.contract.places import MODIFIED
+from tests.contract.place import MODIFIED
 from tests.contract.steps import content_of, cut, nothing, put, stream
 
 SIZE = 4 * 1024 * 1024

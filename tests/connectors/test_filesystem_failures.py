@@ -15,7 +15,7 @@ from migration.contract import Precondition
 from migration.entries import PathParts
 from migration.errors import ConfigurationError, FatalError, ItemError
 from tests.connectors.filesystem_support import as_nobody, connector_at, files_below, mounted, remount
-from tests.contract.places import MODIFIED
+from tests.contract.place import MODIFIED
 from tests.contract.steps import content_of, cut, entries, put, stream, walked
 
 MIB = 1024 * 1024

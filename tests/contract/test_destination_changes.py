@@ -8,7 +8,7 @@ import pytest
 
 from migration.contract import Destination, Stored
 from migration.entries import Entry
-from migration.errors import PreconditionFailed
+from migration.errors import PreconditionFailed, RetryableError
 from tests.contract.place import MODIFIED, Place
 from tests.contract.steps import content_of, put
 
@@ -83,6 +83,8 @@ async def test_a_file_that_vanished_is_not_written_again(destination: Destinatio
 async def test_of_several_writers_one_wins_whole(
     destination: Destination, place: Place, size: int, rounds: int
 ) -> None:
+    if not destination.capabilities.atomic_publish:
+        pytest.skip(f"{destination.display_name} declares that it looks and publishes in two steps")
     await destination.make_folder(FILE[:1])
     for _ in range(max(1, int(rounds * place.repetitions))):
         together = asyncio.Barrier(8)
@@ -97,7 +99,7 @@ async def test_of_several_writers_one_wins_whole(
         results = await asyncio.gather(*(one(number) for number in range(8)), return_exceptions=True)
         winners = [number for number, result in enumerate(results) if isinstance(result, Stored)]
         assert len(winners) == 1
-        assert all(isinstance(result, Stored | PreconditionFailed) for result in results)
+        assert all(isinstance(result, Stored | PreconditionFailed | RetryableError) for result in results)
         assert await place.content(FILE) == content_of(size, winners[0])
         assert await place.everything() == {FILE}
         await place.remove(FILE)

@@ -1,0 +1,1 @@
+"""WebDAV: Nextcloud, ownCloud and any other server."""
