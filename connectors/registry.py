@@ -14,6 +14,7 @@ from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
+from connectors.smb.settings import SmbSettings
 from connectors.webdav.settings import WebDavSettings
 from connectors.wrappers.read_only import read_only
 from connectors.wrappers.throttled import throttled
@@ -62,6 +63,12 @@ KINDS = {
             "a folder of a WebDAV server (Nextcloud, ownCloud or another)",
             "connectors.webdav.connector:WebDavConnector",
             "webdav",
+        ),
+        Kind(
+            SmbSettings,
+            "a file share of Windows or a NAS, by SMB 2 or 3",
+            "connectors.smb.connector:SmbConnector",
+            "smb",
         ),
     )
 }

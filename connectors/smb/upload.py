@@ -1,0 +1,90 @@
+"""One file on its way to the share: what waits for what."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from connectors.shared.paths import staged_name
+from connectors.shared.receiving import Part
+from connectors.shared.tree import Incoming
+from connectors.smb.channel import CHUNK_BYTES
+from connectors.smb.writing import StagedFile
+from migration.contract import Stored
+
+if TYPE_CHECKING:
+    from connectors.smb.connector import SmbConnector
+
+IN_FLIGHT = 6
+"""How many parts of one file are on their way at the same time."""
+
+
+class SmbUpload:
+    """Writes the parts as they come, several at once; a file of one part with its time in one round trip."""
+
+    part_bytes = CHUNK_BYTES
+
+    def __init__(self, connector: "SmbConnector", file: Incoming) -> None:
+        self._connector = connector
+        self._threads = connector.threads
+        self._file = file
+        path = (*file.path[:-1], staged_name(file.staging_key))
+        self._staged = StagedFile(connector.share, file.path, path, file.size_bytes)
+        self._staged_path = path
+        self._writes: set[asyncio.Task[None]] = set()
+        self._kept = ExitStack()
+        self._is_whole = False
+        self._is_begun = False
+
+    async def write(self, part: Part) -> None:
+        if not self._is_begun:
+            await self._begin()
+            if part.is_last:
+                self._is_whole = True
+                await self._threads.run(self._staged.write_whole, part.data, self._file.modified_at)
+                return
+            await self._threads.run(self._staged.create)
+        while len(self._writes) >= IN_FLIGHT:
+            await self._one_done()
+        self._writes.add(asyncio.create_task(self.write_at(part.offset, part.data)))
+
+    async def write_at(self, offset: int, data: bytes) -> None:
+        """Write bytes at their place, after `begin_ranges` or a first part."""
+        await self._threads.run(self._staged.write_at, offset, data)
+
+    async def begin_ranges(self) -> None:
+        """Get ready for `write_at`."""
+        await self._begin()
+        await self._threads.run(self._staged.create)
+
+    async def finish(self) -> None:
+        while self._writes:
+            await self._one_done()
+        if not self._is_whole:
+            await self._threads.run(self._staged.finish, self._file.modified_at)
+
+    async def publish(self) -> Stored:
+        async with self._connector.publishing(self._file.path):
+            stored = await self._threads.run(self._staged.publish, self._file.expected)
+        self._kept.close()
+        return stored
+
+    async def discard(self) -> None:
+        for task in self._writes:
+            task.cancel()
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        self._writes.clear()
+        try:
+            await self._threads.surely(self._staged.discard)
+        finally:
+            self._kept.close()
+
+    async def _begin(self) -> None:
+        await self._connector.folders.parent_of(self._file.path)
+        self._kept.enter_context(self._connector.writing(self._staged_path))
+        self._is_begun = True
+
+    async def _one_done(self) -> None:
+        done, _ = await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
+        task = done.pop()
+        self._writes.remove(task)
+        task.result()
