@@ -84,6 +84,8 @@ class Capabilities:
     stable_ids: bool = False
     keeps_versions: bool = False
     keeps_times: bool = False
+    cleans_names: bool = False
+    """Whether it may store another name than it was given, and says which."""
     rewritten_suffixes: frozenset[str] = frozenset()
     """Suffixes of names (lower case, with the dot) of files whose content the system may rewrite when it takes them in,
     at once or some time later, as SharePoint does with Office files."""

@@ -58,6 +58,7 @@ class ProcoreConnector:
             time_precision_seconds=1.0,
             stable_ids=True,
             keeps_versions=True,
+            cleans_names=True,
             atomic_publish=True,
             file_size_max_bytes=FILE_BYTES_MAX,
             operations=frozenset(

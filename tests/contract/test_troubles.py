@@ -51,7 +51,7 @@ async def says(trouble: Source, codes: set[str]) -> SiteHaulError:
 
 
 async def test_wrong_credentials_say_what_to_check(place: Place) -> None:
-    error = await says(or_skip(place.wrong_password(), "sign-in"), {"sign-in-refused"})
+    error = await says(or_skip(place.wrong_password(), "sign-in"), {"sign-in-refused", "client-refused"})
     assert not isinstance(error, RetryableError)
 
 

@@ -65,10 +65,16 @@ async def test_a_connection_that_was_never_saved(place: Place) -> None:
     assert code_of(await place.run(job=job)) == "connection-not-found"
 
 
-async def test_a_source_cannot_be_a_destination(place: Place) -> None:
-    job = place.job.model_copy(update={"destination": Location(connection=place.job.source.connection)})
+async def test_what_is_read_only_cannot_be_a_destination(place: Place, tmp_path: Path) -> None:
+    save_connection("kept", FilesystemSettings(folder=tmp_path, read_only=True))
+    job = place.job.model_copy(update={"destination": Location(connection="kept")})
     assert code_of(await place.run(job=job)) == "not-a-destination"
     assert place.state.runs() == []
+
+
+async def test_procore_as_a_destination_needs_a_project(place: Place) -> None:
+    job = place.job.model_copy(update={"destination": Location(connection=place.job.source.connection)})
+    assert code_of(await place.run(job=job)) == "project-needed"
 
 
 async def test_a_destination_folder_that_is_gone(place: Place, tmp_path: Path) -> None:
