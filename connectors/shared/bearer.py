@@ -6,6 +6,7 @@ it, and is not interrupted on the way; everybody else takes what is stored.
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
 from typing import Any
@@ -27,25 +28,23 @@ Grant = Callable[[Tokens | None], Mapping[str, str]]
 """The form of one token request, made anew for each, given what is stored. FatalError when a person has to sign in."""
 
 
-class Bearer:
+class Renewing(ABC):
     """Gives valid access tokens to everything that uses one connection: a `connectors.shared.calls.Signer`."""
 
-    def __init__(
-        self, http: Http, *, system: str, url: str, client_id: str, grant: Grant, meaning: Meaning, store: TokenStore,
-        clock: Clock,
-    ) -> None:  # fmt: skip
-        """`url` is the token address; `meaning` says what its refusals mean (see `token_refusal`)."""
-        self._calls = Calls(http, system=system, signer=_Unsigned(), clock=clock, meaning=meaning)
-        self._url = url
+    def __init__(self, *, client_id: str, store: TokenStore, clock: Clock) -> None:
         self._client_id = client_id
-        self._grant = grant
         self._store = store
         self._clock = clock
         self._tokens: Tokens | None = None
         self._renewal: asyncio.Task[None] | None = None
 
+    @abstractmethod
+    async def obtain(self, stored: Tokens | None) -> Tokens:
+        """New tokens, given what is stored of this client; called by one task of one process at a time. FatalError when
+        a person has to sign in."""
+
     async def headers(self) -> Mapping[str, str]:
-        """As `Signer.headers`. Raises what the grant, the token address and the token store raise."""
+        """As `Signer.headers`. Raises what `obtain` and the token store raise."""
         if not self._usable(self._tokens, None):
             await self._renewed(None)
         assert self._tokens is not None
@@ -59,16 +58,28 @@ class Bearer:
                 await self._renewed(rejected)
         return True
 
-    async def exchange(self, form: Mapping[str, str]) -> None:
-        """Turn a person's code, or another grant, into stored tokens."""
-        async with self._store.exclusive():
-            self._tokens = await self._asked(lambda _: form, None)
-            await self._store.save(self._tokens)
-
     async def settle(self) -> None:
         """Wait for a renewal that is under way, so that its tokens are stored before the connection closes."""
         if self._renewal is not None:
             await asyncio.wait([self._renewal])
+
+    def understood(self, values: Any, stored: Tokens | None) -> Tokens:
+        """The tokens in a token address's answer. FatalError `not-a-sign-in` when there are none."""
+        try:
+            lifetime = float(values["expires_in"])
+            margin = min(MARGIN_SECONDS, lifetime / 10)
+            return Tokens(
+                access_token=str(values["access_token"]),
+                refresh_token=values.get("refresh_token") or (stored.refresh_token if stored else None),
+                expires_at=self._clock.now().astimezone(UTC) + timedelta(seconds=lifetime - margin),
+                client_id=self._client_id,
+            )
+        except (KeyError, TypeError, ValueError):
+            raise FatalError(
+                "not-a-sign-in",
+                "The sign-in was answered with something that holds no access token.",
+                fix="Check the address of the connection, and whether a proxy stands in between.",
+            ) from None
 
     async def _renewed(self, rejected: str | None) -> None:
         if self._renewal is None:
@@ -90,7 +101,7 @@ class Bearer:
             if self._taken_over(stored, rejected):
                 return
             mine = stored if stored is not None and stored.client_id == self._client_id else None
-            fresh = await self._asked(self._grant, mine)
+            fresh = await self.obtain(mine)
             await self._store.save(fresh)
             self._tokens = fresh
 
@@ -108,6 +119,29 @@ class Bearer:
             and self._clock.now() < tokens.expires_at
         )
 
+
+class Bearer(Renewing):
+    """Asks a token address by HTTP."""
+
+    def __init__(
+        self, http: Http, *, system: str, url: str, client_id: str, grant: Grant, meaning: Meaning, store: TokenStore,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        """`url` is the token address; `meaning` says what its refusals mean (see `token_refusal`)."""
+        super().__init__(client_id=client_id, store=store, clock=clock)
+        self._calls = Calls(http, system=system, signer=_Unsigned(), clock=clock, meaning=meaning)
+        self._url = url
+        self._grant = grant
+
+    async def exchange(self, form: Mapping[str, str]) -> None:
+        """Turn a person's code, or another grant, into stored tokens."""
+        async with self._store.exclusive():
+            self._tokens = await self._asked(lambda _: form, None)
+            await self._store.save(self._tokens)
+
+    async def obtain(self, stored: Tokens | None) -> Tokens:
+        return await self._asked(self._grant, stored)
+
     async def _asked(self, grant: Grant, stored: Tokens | None) -> Tokens:
         """Ask for tokens, again when the answer was lost: if it had used up a refresh token, the second answer says
         that a person has to sign in anew, which nothing else could help either."""
@@ -124,25 +158,8 @@ class Bearer:
                 continue
             except FatalError as error:
                 raise _to_sign_in_anew(error) if form.get("grant_type") == "refresh_token" else error from error
-            return self._understood(reply.json(), stored)
+            return self.understood(reply.json(), stored)
         raise AssertionError("unreachable")
-
-    def _understood(self, values: Any, stored: Tokens | None) -> Tokens:
-        try:
-            lifetime = float(values["expires_in"])
-            margin = min(MARGIN_SECONDS, lifetime / 10)
-            return Tokens(
-                access_token=str(values["access_token"]),
-                refresh_token=values.get("refresh_token") or (stored.refresh_token if stored else None),
-                expires_at=self._clock.now().astimezone(UTC) + timedelta(seconds=lifetime - margin),
-                client_id=self._client_id,
-            )
-        except (KeyError, TypeError, ValueError):
-            raise FatalError(
-                "not-a-sign-in",
-                "The sign-in was answered with something that holds no access token.",
-                fix="Check the address of the connection, and whether a proxy stands in between.",
-            ) from None
 
 
 class _Unsigned:
