@@ -1,8 +1,7 @@
 """One connection to the share: signed in, and ready to carry chains of messages. Everything here blocks.
 
-smbprotocol negotiates, authenticates, signs and encrypts. What it leaves open is closed here: answers that are not
-signed or not encrypted although they have to be end the connection ([MS-SMB2] 3.2.5.1), guests are refused, links are
-not followed, and every answer is waited for only so long.
+smbprotocol negotiates, authenticates, signs and encrypts. Guests are refused, links are not followed, and every answer
+is waited for only so long.
 """
 
 import socket
@@ -12,12 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from smbprotocol.connection import Connection  # type: ignore[import-untyped]
 from smbprotocol.exceptions import SMBAuthenticationError, SMBException, SMBResponseException  # type: ignore[import-untyped]
-from smbprotocol.header import Commands, NtStatus, Smb2Flags, SMB2HeaderResponse  # type: ignore[import-untyped]
 from smbprotocol.session import Session  # type: ignore[import-untyped]
 from smbprotocol.tree import TreeConnect  # type: ignore[import-untyped]
 
+from connectors.smb.connection import CheckedConnection
 from connectors.smb.errors import SESSION_LOST, share_error, sign_in_error, sign_in_refused, unreachable
 from connectors.smb.messages import Message
 from connectors.smb.settings import SmbSettings
@@ -32,7 +30,6 @@ _CREDITS_PER_CHAIN = 20
 """What a chain costs at most: one message of CHUNK_BYTES and a few small ones."""
 _CREDITS_ASKED = 512
 _CONNECT_SECONDS = 15
-_UNSOLICITED = 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +40,6 @@ class Answer:
     data: bytes
 
 
-class _CheckedConnection(Connection):  # type: ignore[misc]  # the library has no types
-    """Accepts no answer that is less protected than it has to be. The library asks this about every answer that came
-    unencrypted, and by itself believes unsigned ones."""
-
-    def verify_signature(self, header: SMB2HeaderResponse, session_id: int, force: bool = False) -> None:
-        session = self.session_table.get(session_id)
-        if session is not None and not force and _must_be_protected(header):
-            tree = session.tree_connect_table.get(header["tree_id"].get_value())
-            if session.encrypt_data or (tree is not None and tree.encrypt_data):
-                raise SMBException("an answer that had to be encrypted was not")
-            if session.signing_required and not header["flags"].has_flag(Smb2Flags.SMB2_FLAGS_SIGNED):
-                raise SMBException("an answer that had to be signed was not")
-        super().verify_signature(header, session_id, force=force)
-
-
 class Channel:
     """A connection with a session and the share. `exchange` may be called by several threads at once."""
 
@@ -65,7 +47,7 @@ class Channel:
         """Connects. RetryableError `unreachable`; FatalError `sign-in-refused`, `root-missing`, `permission-denied`,
         `untrusted-host`, `encryption-unavailable`."""
         self._settings = settings
-        self._connection = _CheckedConnection(
+        self._connection = CheckedConnection(
             uuid.uuid4(), settings.server, settings.port, require_signing=settings.signing == "required"
         )
         try:
@@ -106,9 +88,7 @@ class Channel:
         """Send messages that belong together as one, and give the answer to each. RetryableError `unreachable` when
         they do not all come; what was done then is unknown."""
         try:
-            requests = self._connection.send_compound(
-                list(chain), self._session.session_id, self._tree.tree_connect_id, related=True
-            )
+            requests = self._connection.send_chain(chain, self._session, self._tree)
             answers = [self._answer(request) for request in requests]
         except Exception as error:
             # Whatever the library could not read or send, the two sides no longer agree on what comes next.
@@ -228,14 +208,6 @@ def _connecting(settings: SmbSettings) -> Iterator[None]:
             f"No connection to {settings.server} came about: {_text(error)}.",
             fix="Check that the server speaks SMB 2 or 3, that port and firewall let it through, and its log.",
         ) from error
-
-
-def _must_be_protected(header: SMB2HeaderResponse) -> bool:
-    return bool(
-        header["message_id"].get_value() != _UNSOLICITED
-        and header["command"].get_value() != Commands.SMB2_SESSION_SETUP
-        and header["status"].get_value() != NtStatus.STATUS_PENDING
-    )
 
 
 def _reason(error: Exception) -> str:

@@ -42,15 +42,17 @@ _NAME_SURROGATE = 0x20000000
 _SPECIAL_TAGS = frozenset(
     {0x8000000A, 0x80000012, 0x80000014, 0x80000023, 0x80000024, 0x80000025, 0x80000026}
 )  # DFS, DFSR, NFS; sockets, pipes and devices of the Linux subsystem
-_HEADER_BYTES = 64
+HEADER_BYTES = 64
 _1601 = datetime(1601, 1, 1, tzinfo=UTC)
 _DIRECTORY_ENTRY = struct.Struct("<IIQQQQQQIIIBB24sHQ")
 _CREATED = struct.Struct("<HBBIQQQQQQII16s")
 _CLOSED = struct.Struct("<HHIQQQQQQI")
 
 
-class _Number:
-    """What the library asks a message for to count its credits."""
+class Number:
+    """A number as the library asks a message for it."""
+
+    __slots__ = ("_value",)
 
     def __init__(self, value: int) -> None:
         self._value = value
@@ -66,12 +68,12 @@ class Message:
     """One message without its header, in the form that smbprotocol's connection sends. `payload_bytes` is the larger
     of what it carries and what it asks for; it decides how many credits the message costs."""
 
-    __slots__ = ("COMMAND", "_body", "_payload")
+    __slots__ = ("COMMAND", "_body", "payload_bytes")
 
     def __init__(self, command: int, body: bytes, payload_bytes: int = 0) -> None:
         self.COMMAND = command
         self._body = body
-        self._payload = _Number(payload_bytes)
+        self.payload_bytes = payload_bytes
 
     def pack(self) -> bytes:
         return self._body
@@ -79,8 +81,8 @@ class Message:
     def __len__(self) -> int:
         return len(self._body)
 
-    def __getitem__(self, field: str) -> _Number:
-        return self._payload if field in ("length", "output_buffer_length") else _Number(0)
+    def __getitem__(self, field: str) -> Number:
+        return Number(self.payload_bytes if field in ("length", "output_buffer_length") else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def create(name: str, access: int, disposition: int, options: int, *, shared: bo
         "<HBBIQQIIIIIHHII",
         57, 0, 0, 2, 0, 0, access | SYNCHRONIZE,
         NORMAL_ATTRIBUTE if not options & IS_FOLDER else 0,
-        _SHARED_WITH_ALL if shared else 0, disposition, options, _HEADER_BYTES + 56, len(encoded), 0, 0,
+        _SHARED_WITH_ALL if shared else 0, disposition, options, HEADER_BYTES + 56, len(encoded), 0, 0,
     )  # fmt: skip
     return Message(0x05, fixed + (encoded or b"\0\0"))
 
@@ -128,7 +130,7 @@ def close(handle: bytes) -> Message:
 
 def write(handle: bytes, offset: int, data: bytes | memoryview) -> Message:
     """Write bytes at their place."""
-    fixed = struct.pack("<HHIQ16sIIHHI", 49, _HEADER_BYTES + 48, len(data), offset, handle, 0, 0, 0, 0, 0)
+    fixed = struct.pack("<HHIQ16sIIHHI", 49, HEADER_BYTES + 48, len(data), offset, handle, 0, 0, 0, 0, 0)
     return Message(0x09, b"".join((fixed, data)), len(data))
 
 
@@ -141,7 +143,7 @@ def read(handle: bytes, offset: int, length: int) -> Message:
 def list_entries(handle: bytes, output_bytes: int) -> Message:
     """The next entries of a folder, as many as fit."""
     pattern = "*".encode("utf-16-le")
-    fixed = struct.pack("<HBBI16sHHI", 33, 37, 0, 0, handle, _HEADER_BYTES + 32, len(pattern), output_bytes)
+    fixed = struct.pack("<HBBI16sHHI", 33, 37, 0, 0, handle, HEADER_BYTES + 32, len(pattern), output_bytes)
     return Message(0x0E, fixed + pattern, output_bytes)
 
 
@@ -198,7 +200,7 @@ def count_written(answer: bytes) -> int:
 
 def content(answer: bytes) -> bytes:
     """The bytes of an answer to `read`."""
-    first = answer[2] - _HEADER_BYTES
+    first = answer[2] - HEADER_BYTES
     return answer[first : first + int.from_bytes(answer[4:8], "little")]
 
 
@@ -244,7 +246,7 @@ def ticks(at: datetime) -> int:
 
 
 def _set_info(handle: bytes, kind: int, information: bytes) -> Message:
-    fixed = struct.pack("<HBBIHHI16s", 33, 1, kind, len(information), _HEADER_BYTES + 32, 0, 0, handle)
+    fixed = struct.pack("<HBBIHHI16s", 33, 1, kind, len(information), HEADER_BYTES + 32, 0, 0, handle)
     return Message(0x11, fixed + information)
 
 
@@ -254,4 +256,4 @@ def _query_info(handle: bytes, about: int, kind: int, output_bytes: int) -> Mess
 
 def _output(answer: bytes) -> bytes:
     first, length = struct.unpack_from("<HI", answer, 2)
-    return answer[first - _HEADER_BYTES : first - _HEADER_BYTES + length]
+    return answer[first - HEADER_BYTES : first - HEADER_BYTES + length]
