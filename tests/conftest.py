@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.summary import report_skipped
 from tests.servers import ProcoreSimulators, procore_simulators
 from tests.servers.fixtures import (
     apache_webdav_server,
@@ -52,4 +53,5 @@ def shared_procore_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    report_skipped(terminalreporter)
     report_missing(terminalreporter)
