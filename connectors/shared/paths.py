@@ -1,9 +1,10 @@
 """Names on their way to a system: staged names, and names that are refused before anything is sent."""
 
 import re
+from datetime import datetime
 
 from migration.capabilities import LengthUnit, NameRules
-from migration.entries import PathParts, Ref
+from migration.entries import Entry, EntryKind, PathParts, Ref
 from migration.errors import ContractViolation, ItemError
 
 STAGED_PREFIX = ".sitehaul-"
@@ -76,6 +77,27 @@ def length(text: str, unit: LengthUnit) -> int:
 def path_ref(system: str, path: PathParts, version_id: str | None = None) -> Ref:
     """The ref of an entry whose identity is its path from the connection's root; names hold no slash."""
     return Ref(system, "/".join(path), version_id)
+
+
+def path_entry(
+    system: str,
+    path: PathParts,
+    kind: EntryKind,
+    *,
+    size_bytes: int | None = None,
+    modified_at: datetime | None = None,
+    version_id: str | None = None,
+) -> Entry:
+    """An entry whose identity is its path from the connection's root."""
+    return Entry(
+        ref=path_ref(system, path, version_id),
+        parent=path_ref(system, path[:-1]) if path else None,
+        name=path[-1] if path else "",
+        path=path,
+        kind=kind,
+        size_bytes=size_bytes,
+        modified_at=modified_at,
+    )
 
 
 def path_of_ref(ref: Ref) -> PathParts:

@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol, Self
 from connectors.shared.completion import surely, to_the_end
 from connectors.shared.folders import Folders
 from connectors.shared.giving import expected_bytes, measured, source_changed
-from connectors.shared.paths import check_key, check_path, readable
+from connectors.shared.paths import check_key, check_path, path_of_ref, readable
 from connectors.shared.receiving import Part, parts
 from connectors.shared.walking import PAGE_ENTRIES, Listing, TreeWalk
 from migration.capabilities import Capabilities
@@ -79,18 +79,17 @@ class TreeConnector(ABC):
         self._page_entries = page_entries or PAGE_ENTRIES
         self.folders = Folders(self.look, self.create_folder, self.shown)
 
-    @abstractmethod
-    async def connect(self) -> None:
+    async def connect(self) -> None:  # noqa: B027 - many systems need nothing
         """Get ready; `disconnect` follows in any case. Should not ask the system anything yet if it can be helped, so
         that `test` can say what is wrong."""
 
-    @abstractmethod
     async def disconnect(self) -> None:
         """Close everything; may be called when `connect` has failed half way."""
+        self.folders.forget(())
 
-    @abstractmethod
     def shown(self, path: PathParts) -> str:
         """The path as people of this system write it, for messages."""
+        return f"{self.SYSTEM}:/{readable(path)}"
 
     @abstractmethod
     async def list_folder(self, folder: Entry) -> Listing:
@@ -116,9 +115,9 @@ class TreeConnector(ABC):
         found = await self.look_at(entry)
         return found is not None and same_version(found, entry)
 
-    @abstractmethod
     async def look_at(self, entry: Entry) -> Entry | None:
-        """The entry as it is now, found by its ref."""
+        """The entry as it is now, found by its ref: at its path, for systems whose refs are paths (`path_entry`)."""
+        return await self.look(path_of_ref(entry.ref))
 
     READINGS_ARE_OF_ONE_VERSION: ClassVar[bool] = False
     """Whether one `read` gives one version's bytes whatever happens meanwhile; `unchanged` is not asked then."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from connectors.shared.giving import source_changed
-from connectors.shared.paths import path_of_ref, path_ref
+from connectors.shared.paths import path_entry, path_of_ref
 from connectors.shared.receiving import Part
 from connectors.shared.tree import Incoming, TreeConnector, check_expected
 from connectors.shared.walking import Listing
@@ -15,30 +15,19 @@ from migration.contract import Finding, Stored
 from migration.entries import Entry, EntryKind, PathParts, Ref
 
 CAPABILITIES = Capabilities(names=NameRules(segment_length_max=255), keeps_times=True, atomic_publish=True)
+Store = dict[PathParts, tuple[Entry, bytes]]
 
 
 class MemoryConnector(TreeConnector):
     SYSTEM = "memory"
     READINGS_ARE_OF_ONE_VERSION = True
 
-    def __init__(self, store: dict[PathParts, tuple[Entry, bytes]], *, page_entries: int | None = None) -> None:
+    def __init__(self, store: Store, *, page_entries: int | None = None) -> None:
         super().__init__(display_name="Memory", capabilities=CAPABILITIES, page_entries=page_entries)
         self.store = store
 
-    async def connect(self) -> None:
-        self.store.setdefault((), (entry_at((), EntryKind.FOLDER), b""))
-
-    async def disconnect(self) -> None:
-        self.folders.forget(())
-
-    def shown(self, path: PathParts) -> str:
-        return "memory:/" + "/".join(path)
-
     async def look(self, path: PathParts) -> Entry | None:
         return self.store[path][0] if path in self.store else None
-
-    async def look_at(self, entry: Entry) -> Entry | None:
-        return await self.look(path_of_ref(entry.ref))
 
     async def list_folder(self, folder: Entry) -> Listing:
         inside = path_of_ref(folder.ref)
@@ -47,7 +36,7 @@ class MemoryConnector(TreeConnector):
     async def create_folder(self, path: PathParts, parent: Ref) -> Ref | None:
         if path in self.store:
             return None
-        self.store[path] = entry_at(path, EntryKind.FOLDER), b""
+        self.store[path] = path_entry("memory", path, EntryKind.FOLDER), b""
         return self.store[path][0].ref
 
     @asynccontextmanager
@@ -55,11 +44,7 @@ class MemoryConnector(TreeConnector):
         found, content = self.store.get(path_of_ref(entry.ref), (None, b""))
         if found != replace(entry, path=path_of_ref(entry.ref)):
             raise source_changed(entry.name)
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield content[offset:][:length]
-
-        yield chunks()
+        yield one_chunk(content[offset:][:length])
 
     def upload(self, file: Incoming) -> "MemoryUpload":
         return MemoryUpload(self, file)
@@ -82,18 +67,20 @@ class MemoryUpload:
     async def finish(self) -> None: ...
 
     async def publish(self) -> Stored:
-        path = self.file.path
+        path, at = self.file.path, self.file.modified_at or datetime.now(UTC)
         check_expected(self.connector.shown(path), await self.connector.look(path), self.file.expected)
-        entry = entry_at(path, EntryKind.FILE, len(self.content), self.file.modified_at or datetime.now(UTC))
+        entry = file_at(path, bytes(self.content), at)
         self.connector.store[path] = entry, bytes(self.content)
-        return Stored(entry.ref, entry.name, len(self.content), entry.modified_at)
+        return Stored(entry.ref, entry.name, len(self.content), at)
 
     async def discard(self) -> None:
         self.content.clear()
 
 
-def entry_at(path: PathParts, kind: EntryKind, size: int | None = None, modified_at: datetime | None = None) -> Entry:
-    version = None if modified_at is None else f"{modified_at.timestamp()}-{size}"
-    parent, name = (path_ref("memory", path[:-1]), path[-1]) if path else (None, "")
-    ref = path_ref("memory", path, version)
-    return Entry(ref=ref, parent=parent, name=name, path=path, kind=kind, size_bytes=size, modified_at=modified_at)
+def file_at(path: PathParts, content: bytes, at: datetime) -> Entry:
+    version, size = f"{at.timestamp()}-{len(content)}", len(content)
+    return path_entry("memory", path, EntryKind.FILE, size_bytes=size, modified_at=at, version_id=version)
+
+
+async def one_chunk(content: bytes) -> AsyncIterator[bytes]:
+    yield content

@@ -4,8 +4,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from migration.entries import Entry, EntryKind, PathParts
-from tests.contract.example import MemoryConnector, entry_at
+from connectors.shared.paths import path_entry
+from migration.entries import EntryKind, PathParts
+from tests.contract.example import MemoryConnector, Store, file_at
 from tests.contract.place import MODIFIED, Place, Row
 
 
@@ -13,18 +14,18 @@ class MemoryPlace(Place):
     """The example of CONTRIBUTING.md."""
 
     def __init__(self) -> None:
-        self.store: dict[PathParts, tuple[Entry, bytes]] = {(): (entry_at((), EntryKind.FOLDER), b"")}
+        self.store: Store = {(): (path_entry("memory", (), EntryKind.FOLDER), b"")}
 
     def connector(self, *, page_entries: int | None = None) -> MemoryConnector:
         return MemoryConnector(self.store, page_entries=page_entries)
 
     async def plant(self, path: PathParts, content: bytes, modified_at: datetime = MODIFIED) -> None:
         await self.plant_folder(path[:-1])
-        self.store[path] = entry_at(path, EntryKind.FILE, len(content), modified_at), content
+        self.store[path] = file_at(path, content, modified_at), content
 
     async def plant_folder(self, path: PathParts) -> None:
         for depth in range(len(path) + 1):
-            self.store.setdefault(path[:depth], (entry_at(path[:depth], EntryKind.FOLDER), b""))
+            self.store.setdefault(path[:depth], (path_entry("memory", path[:depth], EntryKind.FOLDER), b""))
 
     async def remove(self, path: PathParts) -> None:
         del self.store[path]
