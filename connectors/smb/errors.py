@@ -88,7 +88,9 @@ _MEANINGS = {
     NO_SUCH_FILE: _NOT_FOUND,
     NAME_NOT_FOUND: _NOT_FOUND,
     PATH_NOT_FOUND: _NOT_FOUND,
-    DELETE_PENDING: _NOT_FOUND,
+    DELETE_PENDING: _Meaning(
+        RetryableError, "locked", "it is being deleted, and somebody still has it open", "Close it there and run again."
+    ),
     0xC0000225: _NOT_FOUND,
     NAME_COLLISION: _Meaning(ItemError, "name-taken", "something of that name is there already", "Run again."),
     FILE_IS_A_FOLDER: _Meaning(ItemError, "not-a-file", "it is a folder", "Run again; something else is there now."),

@@ -4,6 +4,8 @@ A small file takes two round trips: one opens it, writes and sets its time, one 
 made one, because Samba carries out the rename of a chain whose write has failed, and a truncated file would be visible.
 """
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -11,7 +13,7 @@ from connectors.shared.paths import path_ref, readable
 from connectors.shared.tree import check_expected, destination_changed
 from connectors.smb import messages as smb
 from connectors.smb.channel import Answer, Channel
-from connectors.smb.errors import ACCESS_DENIED, GONE, NAME_COLLISION, SHARING_VIOLATION
+from connectors.smb.errors import ACCESS_DENIED, DELETE_PENDING, GONE, NAME_COLLISION, SHARING_VIOLATION
 from connectors.smb.handles import SPREAD_BYTES, Handles
 from connectors.smb.messages import Found
 from connectors.smb.share import SYSTEM, Share, entry_of, version_of
@@ -20,6 +22,10 @@ from migration.entries import Entry, PathParts
 from migration.errors import ItemError, RetryableError, SiteHaulError
 
 _ACCESS = smb.WRITE_DATA | smb.READ_ATTRIBUTES | smb.WRITE_ATTRIBUTES | smb.DELETE
+_WRITTEN_IN_ONE = 3
+"""So many answers come when the bytes were in the chain."""
+_PATIENCE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""A server notices a lost connection when it comes to it; until then what it had open cannot be made anew."""
 _ROUNDING = 2 * 10**7
 """Disks keep times by two seconds at worst."""
 
@@ -41,13 +47,13 @@ class StagedFile:
     def write_whole(self, data: bytes, modified_at: datetime | None) -> None:
         """Create, write and finish a small file."""
         self._written = _time(modified_at)
-        with self._share.channels.any() as channel:
-            parts = [] if len(data) > channel.chunk_bytes or not data else [smb.write(smb.PREVIOUS, 0, data)]
-            self._may_be_there = True
-            answers = channel.exchange(self._opening(), *parts, smb.set_times(smb.PREVIOUS, self._written))
-            self._open(channel, answers[0])
-        self._check(answers)
-        if parts:
+
+        def rest(channel: Channel) -> list[smb.Message]:
+            fits = 0 < len(data) <= channel.chunk_bytes
+            return [*([smb.write(smb.PREVIOUS, 0, data)] if fits else []), smb.set_times(smb.PREVIOUS, self._written)]
+
+        answers = self._create(rest)
+        if len(answers) == _WRITTEN_IN_ONE:
             self._check_count(answers[1], len(data))
             self._length = len(data)
         elif data:
@@ -57,12 +63,8 @@ class StagedFile:
     def create(self) -> None:
         """Make the staged file in place of any leftover, as long as it is going to be if that is known, so that a disk
         that is too full says so at once. ItemError `parent-missing`; FatalError `disk-full`, `read-only`."""
-        with self._share.channels.any() as channel:
-            length = [] if self._size_bytes is None else [smb.set_end(smb.PREVIOUS, self._size_bytes)]
-            self._may_be_there = True
-            answers = channel.exchange(self._opening(), *length)
-            self._open(channel, answers[0])
-        self._check(answers)
+        length = [] if self._size_bytes is None else [smb.set_end(smb.PREVIOUS, self._size_bytes)]
+        self._create(lambda _: length)
 
     def write_at(self, offset: int, data: bytes) -> None:
         """Write bytes at their place; several threads may do so at once."""
@@ -127,16 +129,24 @@ class StagedFile:
     def _shown(self) -> str:
         return self._share.shown(self._path)
 
-    def _opening(self) -> smb.Message:
-        return smb.create(self._share.name(self._staged), _ACCESS, smb.OVERWRITE_IF, smb.IS_FILE)
-
-    def _open(self, channel: Channel, opened: Answer) -> None:
-        if not opened.status:
-            self._handles.opened(channel, smb.created(opened.data)[0])
-            return
-        self._may_be_there = False
-        if opened.status in GONE:
+    def _create(self, rest: Callable[[Channel], list[smb.Message]]) -> list[Answer]:
+        """Open the staged file, and do the rest of a chain with it. What a lost connection left is waited for."""
+        opening = smb.create(self._share.name(self._staged), _ACCESS, smb.OVERWRITE_IF, smb.IS_FILE)
+        for seconds in (*_PATIENCE_SECONDS, 0.0):
+            with self._share.channels.any() as channel:
+                self._may_be_there = True
+                answers = channel.exchange(opening, *rest(channel))
+                if not answers[0].status:
+                    self._handles.opened(channel, smb.created(answers[0].data)[0])
+                    break
+            self._may_be_there = False
+            if answers[0].status != DELETE_PENDING:
+                break
+            time.sleep(seconds)
+        if answers[0].status in GONE and answers[0].status != DELETE_PENDING:
             raise ItemError("parent-missing", f"{self._shown}: its folder does not exist.")
+        self._check(answers)
+        return answers
 
     def _check(self, answers: list[Answer]) -> None:
         for answer in answers:
