@@ -16,7 +16,14 @@ from smbprotocol.session import Session  # type: ignore[import-untyped]
 from smbprotocol.tree import TreeConnect  # type: ignore[import-untyped]
 
 from connectors.smb.connection import CheckedConnection
-from connectors.smb.errors import SESSION_LOST, share_error, sign_in_error, sign_in_refused, unreachable
+from connectors.smb.errors import (
+    SESSION_LOST,
+    connection_lost,
+    share_error,
+    sign_in_error,
+    sign_in_refused,
+    unreachable,
+)
 from connectors.smb.messages import Message
 from connectors.smb.settings import SmbSettings
 from migration.errors import FatalError, RetryableError, SiteHaulError
@@ -85,18 +92,18 @@ class Channel:
         return f"SMB {version}, {'signed' if self._session.signing_required else 'neither signed nor encrypted'}"
 
     def exchange(self, *chain: Message) -> list[Answer]:
-        """Send messages that belong together as one, and give the answer to each. RetryableError `unreachable` when
-        they do not all come; what was done then is unknown."""
+        """Send messages that belong together as one, and give the answer to each. RetryableError `connection-lost`
+        when they do not all come; what was done then is unknown."""
         try:
             requests = self._connection.send_chain(chain, self._session, self._tree)
             answers = [self._answer(request) for request in requests]
         except Exception as error:
             # Whatever the library could not read or send, the two sides no longer agree on what comes next.
             self.close()
-            raise unreachable(self._settings.server, _text(error) or "the connection was lost") from error
+            raise connection_lost(self._settings.server, _text(error) or "no answer came") from error
         if any(answer.status in SESSION_LOST for answer in answers):
             self.close()
-            raise unreachable(self._settings.server, "the server ended the session")
+            raise connection_lost(self._settings.server, "the server ended the session")
         return answers
 
     def close(self) -> None:

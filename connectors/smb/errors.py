@@ -27,6 +27,7 @@ GONE = frozenset({NO_SUCH_FILE, NAME_NOT_FOUND, PATH_NOT_FOUND, NOT_A_FOLDER, DE
 """Nothing is there, or will not be in a moment, or a file is where a folder would have to be."""
 SESSION_LOST = frozenset({0xC00000C9, 0xC000020C, 0xC0000203, 0xC000035C, 0xC0000128, 0xC0000008})
 """The share, the connection, the session or the open file is gone on the server's side."""
+CONNECTION_LOST = "connection-lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ _LOCKED = _Meaning(
     "again.",
 )
 _BUSY = _Meaning(RetryableError, "overloaded", "the server has no resources left for it", _AGAIN)
-_LOST = _Meaning(RetryableError, "unreachable", "the server ended the connection", _AGAIN)
+_LOST = _Meaning(RetryableError, CONNECTION_LOST, "the server ended the connection", _AGAIN)
 _MEANINGS = {
     ACCESS_DENIED: _Meaning(
         ItemError,
@@ -192,6 +193,11 @@ def unreachable(server: str, reason: str) -> RetryableError:
         f"{server} cannot be reached: {reason}.",
         fix="Check server and port of the connection, the network and the firewall (SMB uses TCP port 445).",
     )
+
+
+def connection_lost(server: str, reason: str) -> RetryableError:
+    """The connection ended with messages on their way; what was done with them is unknown."""
+    return RetryableError(CONNECTION_LOST, f"The connection to {server} was lost: {reason}.", fix=_AGAIN)
 
 
 def same_again(error: SiteHaulError) -> SiteHaulError:

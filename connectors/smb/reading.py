@@ -12,7 +12,7 @@ from connectors.smb.channel import CHUNK_BYTES, Answer
 from connectors.smb.errors import END_OF_FILE, FILE_IS_A_FOLDER, GONE
 from connectors.smb.handles import SPREAD_BYTES, Handles
 from connectors.smb.messages import Found
-from connectors.smb.share import Share, version_of
+from connectors.smb.share import Share, once_more, version_of
 from migration.entries import Entry
 
 AHEAD = 4
@@ -35,7 +35,7 @@ class Reader:
 
     async def begin(self) -> bytes:
         """Open it; its first bytes, or all of them if they are few."""
-        return await self._threads.run(self._begin)
+        return await self._threads.run(once_more, self._begin)
 
     async def chunks(self, first: bytes) -> AsyncIterator[bytes]:
         """The bytes from the first ones on."""

@@ -1,6 +1,7 @@
 """Looking at, listing and changing what is on the share, each in as few round trips as it can be. Everything blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from connectors.shared.paths import path_ref, readable
 from connectors.shared.walking import Listing
@@ -8,6 +9,7 @@ from connectors.smb import messages as smb
 from connectors.smb.channel import Answer
 from connectors.smb.errors import (
     ACCESS_DENIED,
+    CONNECTION_LOST,
     GONE,
     NAME_COLLISION,
     NO_MORE_FILES,
@@ -18,9 +20,10 @@ from connectors.smb.errors import (
 from connectors.smb.messages import Found, Message
 from connectors.smb.pool import Channels
 from migration.entries import Entry, EntryKind, ListingProblem, PathParts
-from migration.errors import FatalError, ItemError, SiteHaulError
+from migration.errors import FatalError, ItemError, RetryableError, SiteHaulError
 
 SYSTEM = "smb"
+T = TypeVar("T")
 _LIST_BYTES = 256 * 1024
 """Of a listing so many bytes come at once, some 1,600 names."""
 
@@ -67,10 +70,12 @@ class Share:
             )
         return None if found is None else entry_of(path, found)
 
-    def find(self, path: PathParts) -> Found | None:
-        """What the server says about it, links unfollowed; None if nothing is there."""
-        opening = smb.create(self.name(path), smb.READ_ATTRIBUTES, smb.OPEN, smb.OPEN_LINK_ITSELF)
-        opened, _ = self.exchange(opening, smb.close(smb.PREVIOUS))
+    def find(self, path: PathParts, *, to_replace: bool = False) -> Found | None:
+        """What the server says about it, links unfollowed; None if nothing is there. `to_replace` asks as somebody who
+        will replace it: RetryableError `locked` when it is open and must not vanish."""
+        access = smb.READ_ATTRIBUTES | (smb.DELETE if to_replace else 0)
+        opening = smb.create(self.name(path), access, smb.OPEN, smb.OPEN_LINK_ITSELF)
+        opened, _ = once_more(lambda: self.exchange(opening, smb.close(smb.PREVIOUS)))
         if opened.status in GONE:
             return None
         self.check(opened, path)
@@ -83,6 +88,10 @@ class Share:
 
     def list_folder(self, path: PathParts) -> Listing:
         """What is directly in the folder. ItemError `not-found`, `not-a-folder`, `permission-denied`."""
+        found, calls = once_more(lambda: self._listed(path))
+        return _listing(path, found, calls)
+
+    def _listed(self, path: PathParts) -> tuple[list[tuple[str, Found]], int]:
         opening = smb.create(self.name(path), smb.READ_DATA | smb.READ_ATTRIBUTES, smb.OPEN, smb.IS_FOLDER)
         found: list[tuple[str, Found]] = []
         with self.channels.any() as channel:
@@ -99,7 +108,7 @@ class Share:
             finally:
                 if channel.is_alive:
                     channel.exchange(smb.close(handle))
-        return _listing(path, found, calls)
+        return found, calls
 
     def make_folder(self, path: PathParts) -> Entry | None:
         """Make one folder; None if the name is taken. ItemError `not-found` when the one around it is not there."""
@@ -141,9 +150,8 @@ class Share:
 
     def may_write(self) -> bool:
         """Whether files can be made in the connection's folder."""
-        opened, _ = self.exchange(
-            smb.create(self.name(()), smb.ADD_FILE | smb.ADD_FOLDER, smb.OPEN, smb.IS_FOLDER), smb.close(smb.PREVIOUS)
-        )
+        opening = smb.create(self.name(()), smb.ADD_FILE | smb.ADD_FOLDER, smb.OPEN, smb.IS_FOLDER)
+        opened, _ = once_more(lambda: self.exchange(opening, smb.close(smb.PREVIOUS)))
         if opened.status == 0:
             return True
         error = self.error(opened.status, ())
@@ -195,6 +203,17 @@ class Share:
             self.check(answer, path)
             found.extend(smb.listed(answer.data))
         return True
+
+
+def once_more(work: Callable[[], T]) -> T:
+    """What the work returns, which may be done twice: servers end connections that were idle, and that shows only when
+    one is used."""
+    try:
+        return work()
+    except RetryableError as error:
+        if error.code != CONNECTION_LOST:
+            raise
+    return work()
 
 
 def entry_of(path: PathParts, found: Found) -> Entry:

@@ -1,6 +1,7 @@
 """One file on its way to the share: what waits for what."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from connectors.shared.tree import Incoming
 from connectors.smb.channel import CHUNK_BYTES
 from connectors.smb.writing import StagedFile
 from migration.contract import Stored
+from migration.errors import ItemError
 
 if TYPE_CHECKING:
     from connectors.smb.connector import SmbConnector
@@ -40,9 +42,9 @@ class SmbUpload:
             await self._begin()
             if part.is_last:
                 self._is_whole = True
-                await self._threads.run(self._staged.write_whole, part.data, self._file.modified_at)
+                await self._made(self._threads.run(self._staged.write_whole, part.data, self._file.modified_at))
                 return
-            await self._threads.run(self._staged.create)
+            await self._made(self._threads.run(self._staged.create))
         while len(self._writes) >= IN_FLIGHT:
             await self._one_done()
         self._writes.add(asyncio.create_task(self.write_at(part.offset, part.data)))
@@ -54,7 +56,7 @@ class SmbUpload:
     async def begin_ranges(self) -> None:
         """Get ready for `write_at`."""
         await self._begin()
-        await self._threads.run(self._staged.create)
+        await self._made(self._threads.run(self._staged.create))
 
     async def finish(self) -> None:
         while self._writes:
@@ -82,6 +84,15 @@ class SmbUpload:
         await self._connector.folders.parent_of(self._file.path)
         self._kept.enter_context(self._connector.writing(self._staged_path))
         self._is_begun = True
+
+    async def _made(self, making: Awaitable[None]) -> None:
+        """Wait for the staged file; a folder that turns out to be gone is looked at anew the next time."""
+        try:
+            await making
+        except ItemError as error:
+            if error.code == "parent-missing":
+                self._connector.folders.forget(self._file.path[:-1])
+            raise
 
     async def _one_done(self) -> None:
         done, _ = await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)

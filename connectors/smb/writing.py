@@ -16,7 +16,7 @@ from connectors.smb.channel import Answer, Channel
 from connectors.smb.errors import ACCESS_DENIED, DELETE_PENDING, GONE, NAME_COLLISION, SHARING_VIOLATION
 from connectors.smb.handles import SPREAD_BYTES, Handles
 from connectors.smb.messages import Found
-from connectors.smb.share import SYSTEM, Share, entry_of, version_of
+from connectors.smb.share import SYSTEM, Share, entry_of, once_more, version_of
 from migration.contract import Stored
 from migration.entries import Entry, PathParts
 from migration.errors import ItemError, RetryableError, SiteHaulError
@@ -92,7 +92,7 @@ class StagedFile:
         before; SMB has no replacing under a condition.
         """
         if expected is not None:
-            found = self._share.find(self._path)
+            found = self._share.find(self._path, to_replace=True)
             check_expected(self._shown, None if found is None else entry_of(self._path, found), expected)
         name, replace = self._share.name(self._path), expected is not None
         try:
@@ -133,12 +133,9 @@ class StagedFile:
         """Open the staged file, and do the rest of a chain with it. What a lost connection left is waited for."""
         opening = smb.create(self._share.name(self._staged), _ACCESS, smb.OVERWRITE_IF, smb.IS_FILE)
         for seconds in (*_PATIENCE_SECONDS, 0.0):
-            with self._share.channels.any() as channel:
-                self._may_be_there = True
-                answers = channel.exchange(opening, *rest(channel))
-                if not answers[0].status:
-                    self._handles.opened(channel, smb.created(answers[0].data)[0])
-                    break
+            answers = once_more(lambda: self._open(opening, rest))
+            if not answers[0].status:
+                break
             self._may_be_there = False
             if answers[0].status != DELETE_PENDING:
                 break
@@ -146,6 +143,14 @@ class StagedFile:
         if answers[0].status in GONE and answers[0].status != DELETE_PENDING:
             raise ItemError("parent-missing", f"{self._shown}: its folder does not exist.")
         self._check(answers)
+        return answers
+
+    def _open(self, opening: smb.Message, rest: Callable[[Channel], list[smb.Message]]) -> list[Answer]:
+        with self._share.channels.any() as channel:
+            self._may_be_there = True
+            answers = channel.exchange(opening, *rest(channel))
+            if not answers[0].status:
+                self._handles.opened(channel, smb.created(answers[0].data)[0])
         return answers
 
     def _check(self, answers: list[Answer]) -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -83,18 +83,29 @@ class SmbPlace(Place):
 
 
 class Wire:
-    """What lies between a connector and the server, and may be cut at a request."""
+    """What lies between a connector and the server: it may be cut at a request, take some connections only, and
+    change answers."""
 
     def __init__(self, server: Samba) -> None:
         self._server = server
+        self.connections = 0
+        """How many were made."""
+        self.connections_max: int | None = None
+        self.change: Callable[[bytes], bytes] | None = None
         self._requests_left = 0
         self._answered = False
         self._pumps: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.hits = 0
 
     def lose(self, nth: int, *, answered: bool) -> None:
         self._requests_left, self._answered, self.hits = nth, answered, 0
+
+    def cut(self) -> None:
+        """End every connection, as servers do with those that were idle for long."""
+        for end in self._ends:
+            end.transport.abort()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Wire"]:
@@ -109,8 +120,13 @@ class Wire:
             await asyncio.gather(*self._pumps, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self.connections_max is not None and self.connections > self.connections_max:
+            writer.transport.abort()
+            return
         server_reader, server_writer = await asyncio.open_connection(self._server.host, self._server.port, limit=2**24)
         ends = (writer, server_writer)
+        self._ends.update(ends)
         cut = asyncio.Event()
         pumps = [
             asyncio.create_task(self._requests(reader, server_writer, cut)),
@@ -142,7 +158,7 @@ class Wire:
                 frame = await _frame(reader)
                 if cut.is_set():
                     return
-                writer.write(frame)
+                writer.write(self.change(frame) if self.change else frame)
                 await writer.drain()
 
 
