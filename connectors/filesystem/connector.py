@@ -5,6 +5,7 @@
 * A file becomes visible in one step. Where nothing was expected, a file that appears at the last moment is not
   overwritten (kernel.py). What a killed process leaves is a staged name `.sitehaul-<key>.part` in the same folder; it
   is not listed, the next put with the key replaces it, and `sweep_staged` removes the rest.
+* What is deleted is moved into `.sitehaul-trash` in the connection's folder, which walks do not list.
 * Durability as the connection's `durability` says. `batch`: content and names are durable when `flush` returns. A
   power loss before that may leave a file under its final name whose content is incomplete; nothing has recorded it as
   done then, and the next run compares its hash. `file`: no file is visible before its content is durable.
@@ -25,6 +26,7 @@ from connectors.filesystem.durability import flush
 from connectors.filesystem.folders import make_folder
 from connectors.filesystem.incoming import batches
 from connectors.filesystem.listing import SYSTEM
+from connectors.filesystem.moving import delete_to_trash, move, restore
 from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
@@ -45,8 +47,8 @@ _THREADS = 16
 
 
 class FilesystemConnector:
-    """One folder as source and destination. Implements Source, Destination, Flushable, RangeWritable, ContentHash and
-    StagedSweep of migration/contract.py."""
+    """One folder as source and destination. Implements Source, Destination, Flushable, RangeWritable, ContentHash,
+    Movable, Trash and StagedSweep of migration/contract.py."""
 
     def __init__(
         self,
@@ -167,6 +169,15 @@ class FilesystemConnector:
         hashing = self._threads.start(sha256_of, self._root, path, stop)
         return await self._threads.stoppable(hashing, stop)
 
+    async def move(self, entry: Entry, to: PathParts) -> Ref:
+        return await self._threads.to_the_end(move, self._root, entry, to)
+
+    async def delete_to_trash(self, entry: Entry) -> str:
+        return await self._threads.to_the_end(delete_to_trash, self._root, entry)
+
+    async def restore(self, token: str) -> PathParts:
+        return await self._threads.to_the_end(restore, self._root, token)
+
     async def sweep_staged(self, root: PathParts) -> int:
         """Remove the staged files below `root` that this connector is not writing itself; how many. A put of another
         process that loses its staged file to this raises a RetryableError and writes it again."""
@@ -216,7 +227,15 @@ def _capabilities(settings: FilesystemSettings) -> Capabilities:
         time_precision_seconds=1e-6,
         atomic_publish=True,
         keeps_times=True,
-        operations=frozenset({Operation.RANGE_READS, Operation.RANGE_WRITES, Operation.CONTENT_HASH}),
+        operations=frozenset(
+            {
+                Operation.RANGE_READS,
+                Operation.RANGE_WRITES,
+                Operation.CONTENT_HASH,
+                Operation.MOVE,
+                Operation.DELETE_TO_TRASH,
+            }
+        ),
     )
 
 

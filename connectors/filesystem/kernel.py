@@ -10,16 +10,16 @@ _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNO
 _NO_HARD_LINKS = _UNSUPPORTED | {errno.EPERM, errno.EMLINK}
 
 
-def rename_if_free(old: str, new: str, folder_fd: int) -> None:
-    """Rename within one folder; FileExistsError when anything is at `new`, which stays untouched.
+def rename_if_free(old: str, new: str, folder_fd: int, new_folder_fd: int | None = None) -> None:
+    """Rename within one folder, or into another one; FileExistsError when anything is at `new`, which stays untouched.
 
     One step where the file system can do that (renameat2 on local disks and SMB), else a hard link and an unlink (NFS).
     Where there are no hard links either (some FUSE mounts), looking and renaming are two steps; `is_exclusive` says so.
     """
     for way in (rename_no_replace, link_and_unlink):
-        if way(old, new, folder_fd):
+        if way(old, new, folder_fd, new_folder_fd):
             return
-    look_and_rename(old, new, folder_fd)
+    look_and_rename(old, new, folder_fd, new_folder_fd)
 
 
 def is_exclusive(old: str, new: str, folder_fd: int) -> bool:
@@ -55,13 +55,13 @@ def reserve(fd: int, size_bytes: int) -> None:
             raise error
 
 
-def rename_no_replace(old: str, new: str, folder_fd: int) -> bool:
+def rename_no_replace(old: str, new: str, folder_fd: int, new_folder_fd: int | None = None) -> bool:
     """Rename in one step; False where that is not supported, FileExistsError when `new` is taken."""
     call = getattr(_libc(), "renameat2", None)
     if call is None:
         return False
-    folder = ctypes.c_int(folder_fd)
-    if call(folder, os.fsencode(old), folder, os.fsencode(new), ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
+    there = ctypes.c_int(folder_fd if new_folder_fd is None else new_folder_fd)
+    if call(ctypes.c_int(folder_fd), os.fsencode(old), there, os.fsencode(new), ctypes.c_uint(_RENAME_NOREPLACE)) == 0:
         return True
     error = _last_error()
     if error.errno in _UNSUPPORTED:
@@ -69,13 +69,14 @@ def rename_no_replace(old: str, new: str, folder_fd: int) -> bool:
     raise error
 
 
-def link_and_unlink(old: str, new: str, folder_fd: int) -> bool:
+def link_and_unlink(old: str, new: str, folder_fd: int, new_folder_fd: int | None = None) -> bool:
     """Rename by a second name; False where there are no hard links, FileExistsError when `new` is taken."""
+    there = folder_fd if new_folder_fd is None else new_folder_fd
     try:
-        os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+        os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=there, follow_symlinks=False)
     except FileExistsError:
         # A server whose answer was lost is asked again and then finds our own link.
-        if not _same_file(old, new, folder_fd):
+        if not _same_file(old, folder_fd, new, there):
             raise
     except OSError as error:
         if error.errno in _NO_HARD_LINKS:
@@ -85,19 +86,20 @@ def link_and_unlink(old: str, new: str, folder_fd: int) -> bool:
     return True
 
 
-def look_and_rename(old: str, new: str, folder_fd: int) -> None:
+def look_and_rename(old: str, new: str, folder_fd: int, new_folder_fd: int | None = None) -> None:
     """Rename after a look; FileExistsError when `new` was taken then."""
+    there = folder_fd if new_folder_fd is None else new_folder_fd
     try:
-        os.stat(new, dir_fd=folder_fd, follow_symlinks=False)
+        os.stat(new, dir_fd=there, follow_symlinks=False)
     except FileNotFoundError:
-        os.rename(old, new, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+        os.rename(old, new, src_dir_fd=folder_fd, dst_dir_fd=there)
     else:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
 
 
-def _same_file(one: str, other: str, folder_fd: int) -> bool:
+def _same_file(one: str, folder_fd: int, other: str, other_folder_fd: int) -> bool:
     first = os.stat(one, dir_fd=folder_fd, follow_symlinks=False)
-    second = os.stat(other, dir_fd=folder_fd, follow_symlinks=False)
+    second = os.stat(other, dir_fd=other_folder_fd, follow_symlinks=False)
     return os.path.samestat(first, second)
 
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from connectors.filesystem import kernel
 from connectors.filesystem.failures import Translator
-from connectors.filesystem.root import LIST, STAGED_PREFIX, STAGED_SUFFIX, Root, look
+from connectors.filesystem.root import LIST, Root, look
+from connectors.shared.paths import STAGED_PREFIX, STAGED_SUFFIX
 from migration.contract import ConnectionReport, Finding
 from migration.errors import SiteHaulError
 

@@ -7,7 +7,6 @@ As a side effect a path may be longer than the system's PATH_MAX.
 
 import errno
 import os
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,27 +14,13 @@ from pathlib import Path
 from stat import S_ISLNK
 
 from connectors.filesystem.failures import Translator
+from connectors.shared.paths import is_staged
 from migration.entries import PathParts
-from migration.errors import ConfigurationError, ContractViolation, FatalError, RetryableError
+from migration.errors import ConfigurationError, FatalError, RetryableError
 
-STAGED_PREFIX = ".sitehaul-"
-STAGED_SUFFIX = ".part"
-_KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRAVERSE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 """O_PATH needs no right to list the folders on the way, only to pass through."""
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-def staged_name(staging_key: str) -> str:
-    """The name of a file while it is written. Raises ContractViolation for a key that is no safe file name."""
-    if not _KEY.fullmatch(staging_key):
-        raise ContractViolation("staging-key", f"'{staging_key}' cannot be a part of a file name")
-    return f"{STAGED_PREFIX}{staging_key}{STAGED_SUFFIX}"
-
-
-def is_staged(name: str) -> bool:
-    """Whether the name is one that only files being written have."""
-    return name.startswith(STAGED_PREFIX) and name.endswith(STAGED_SUFFIX)
 
 
 class Root:
@@ -70,6 +55,14 @@ class Root:
         fd = self.open_folder(path)
         try:
             yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def kept(self, fd: int) -> Iterator[None]:
+        """Close the descriptor when the context ends."""
+        try:
+            yield
         finally:
             os.close(fd)
 

@@ -13,7 +13,9 @@ from stat import S_ISLNK
 
 from connectors.filesystem.failures import readable
 from connectors.filesystem.listing import entry_of, folder_ref, path_from, walked_from
-from connectors.filesystem.root import LIST, Root, is_staged, open_inside
+from connectors.filesystem.root import LIST, Root, open_inside
+from connectors.shared.paths import is_staged
+from connectors.shared.trash import TRASH_FOLDER
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, ListingProblem, PathParts, Ref
 from migration.errors import ConfigurationError, ContractViolation, RetryableError
@@ -143,7 +145,8 @@ class Walker:
     def _enter(self, fd: int, path: PathParts) -> None:
         """Take over the open folder and its sorted names."""
         try:
-            names = sorted((name for name in os.listdir(fd) if not is_staged(name)), reverse=True)
+            whole_path = (*self._start, *path)
+            names = sorted((name for name in os.listdir(fd) if not _is_hidden((*whole_path, name))), reverse=True)
             status = os.fstat(fd)
         except BaseException:
             os.close(fd)
@@ -217,6 +220,10 @@ def _sweep_folder(root: Root, path: PathParts, fd: int, in_use: frozenset[str], 
                     os.unlink(item.name, dir_fd=fd)
                 removed += 1
     return removed
+
+
+def _is_hidden(path: PathParts) -> bool:
+    return is_staged(path[-1]) or path == (TRASH_FOLDER,)
 
 
 def _position(cursor: str) -> tuple[PathParts, bool]:

@@ -11,7 +11,8 @@ from connectors.filesystem import kernel
 from connectors.filesystem.durability import sync_folder
 from connectors.filesystem.listing import file_ref, moment, nanoseconds
 from connectors.filesystem.reading import is_version
-from connectors.filesystem.root import Root, look, staged_name
+from connectors.filesystem.root import Root, look
+from connectors.shared.paths import staged_name
 from migration.contract import Precondition, Stored
 from migration.entries import Entry, PathParts
 from migration.errors import FatalError, ItemError, PreconditionFailed, RetryableError

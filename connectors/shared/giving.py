@@ -25,13 +25,16 @@ async def measured(
     RetryableError `short-body` or `long-body` for another number of bytes.
     """
     given = 0
-    async for chunk in chunks:
-        given += len(chunk)
-        if expected is not None and given > expected:
-            await ended()
-            raise RetryableError("long-body", f"More than the expected {expected} bytes arrived.")
-        for first in range(0, len(chunk), CHUNK_BYTES_MAX):
-            yield chunk[first : first + CHUNK_BYTES_MAX]
+    try:
+        async for chunk in chunks:
+            given += len(chunk)
+            if expected is not None and given > expected:
+                raise RetryableError("long-body", f"More than the expected {expected} bytes arrived.")
+            for first in range(0, len(chunk), CHUNK_BYTES_MAX):
+                yield chunk[first : first + CHUNK_BYTES_MAX]
+    except RetryableError:
+        await ended()  # a body that breaks off may be that of a file that was replaced meanwhile
+        raise
     await ended()
     if expected is not None and given < expected:
         raise RetryableError("short-body", f"{given} of {expected} bytes arrived.")

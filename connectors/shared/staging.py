@@ -2,18 +2,16 @@
 the file's own folder, what is deleted in SiteHaul's own trash folder at the connection's root.
 """
 
-import json
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import uuid4
 
 from connectors.shared.giving import source_changed
 from connectors.shared.paths import is_staged
+from connectors.shared.trash import deleted, new_place, not_restorable, token_of
 from connectors.shared.tree import TreeConnector, check_expected, same_version
-from connectors.shared.walking import TRASH_FOLDER
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import ContractViolation, ItemError
+from migration.errors import ItemError
 
 
 class StagedTreeConnector(TreeConnector):
@@ -82,18 +80,18 @@ class StagedTreeConnector(TreeConnector):
         """As `Trash.delete_to_trash`; the entry is moved into the trash folder, which walks do not show."""
         path = self.path_of(entry)
         await self._same(entry, path)
-        holder = (TRASH_FOLDER, uuid4().hex)
-        await self.folders.make(holder)
-        await self.rename(path, (*holder, path[-1]))
+        place = new_place(path)
+        await self.folders.make(place[:-1])
+        await self.rename(path, place)
         self.folders.forget(path)
-        return json.dumps({"from": path, "in": holder[1]})
+        return token_of(path, place)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""
-        path, place = _deleted(token)
+        path, place = deleted(token)
         await self.folders.make(path[:-1])
         if await self.look(place) is None:
-            raise ItemError("not-restorable", f"{self.shown(path)} is no longer in the trash folder {TRASH_FOLDER}.")
+            raise not_restorable(self.shown(path))
         check_expected(self.shown(path), await self.look(path), None)
         await self.rename(place, path)
         return path
@@ -107,12 +105,3 @@ class StagedTreeConnector(TreeConnector):
     def _in_use(self) -> dict[PathParts, int]:
         in_use: dict[PathParts, int] = self.__dict__.setdefault("_staged_in_use", {})
         return in_use
-
-
-def _deleted(token: str) -> tuple[PathParts, PathParts]:
-    try:
-        values = json.loads(token)
-        path = tuple(str(name) for name in values["from"])
-        return path, (TRASH_FOLDER, str(values["in"]), path[-1])
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ContractViolation("not-a-token", f"{token!r} names nothing that was deleted") from error

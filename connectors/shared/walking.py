@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.shared.paths import is_staged
+from connectors.shared.trash import TRASH_FOLDER
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, ListingProblem, PathParts
 from migration.errors import ContractViolation, ItemError
@@ -19,8 +20,6 @@ from migration.errors import ContractViolation, ItemError
 FOLDERS_AHEAD = 16
 """How many folders are asked for before the walk is there; what hides the latency of one answer after another."""
 PAGE_ENTRIES = 1_000
-TRASH_FOLDER = ".sitehaul-trash"
-"""At the connection's root; not listed by walks."""
 _Step = tuple[str, str]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from connectors.webdav.connector import WebDavConnector
 
 PART_BYTES = 1024 * 1024
+MOVES_MAX = 3
 LATE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -72,12 +73,17 @@ class WebDavUpload:
         path, expected = self._file.path, self._file.expected
         if expected is not None:
             await self._connector.is_as_expected(path, expected)
-        try:
-            await self._connector.move_file(self._staged, path, overwrite=expected is not None)
-        except RetryableError as error:
-            if error.code != "answer-lost":
-                raise
-            return self._stored(await self._found_after_all(error))
+        for attempt in range(MOVES_MAX):
+            try:
+                await self._connector.move_file(self._staged, path, overwrite=expected is not None)
+                break
+            except (RetryableError, ItemError) as error:
+                # The first of two moves may still be under way when the second one finds nothing to move.
+                if error.code != "answer-lost" and not (attempt and error.code == "not-found"):
+                    raise
+                found = await self._found_after_all(error, is_last=attempt == MOVES_MAX - 1)
+                if found is not None:
+                    return self._stored(found)
         found = await self._connector.look(path)
         if found is None:
             raise RetryableError(
@@ -154,8 +160,8 @@ class WebDavUpload:
             headers["X-OC-Mtime"] = f"{self._file.modified_at.timestamp():.0f}"
         return headers
 
-    async def _found_after_all(self, lost: RetryableError) -> Entry:
-        """What the lost answer to the move would have said."""
+    async def _found_after_all(self, lost: RetryableError | ItemError, *, is_last: bool) -> Entry | None:
+        """What the lost answer to the move would have said; None when it was not carried out and may be asked again."""
         try:
             staged = await self._connector.look(self._staged)
             found = await self._connector.look(self._file.path)
@@ -163,7 +169,9 @@ class WebDavUpload:
             raise RetryableError("publish-unknown", lost.message, fix=lost.fix) from error
         if staged is None and found is not None and found.is_file and found.size_bytes == self._size_bytes:
             return found
-        raise lost
+        if staged is None or is_last:
+            raise lost
+        return None
 
     def _stored(self, found: Entry) -> Stored:
         self._kept.close()

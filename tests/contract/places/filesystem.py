@@ -8,6 +8,7 @@ from typing import Any, Literal
 from connectors.filesystem.connector import FilesystemConnector
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.shared.services import Services
+from connectors.shared.trash import TRASH_FOLDER
 from migration.entries import PathParts
 from tests.contract.place import MODIFIED, Place, Row
 
@@ -43,7 +44,8 @@ class FilesystemPlace(Place):
         return place.read_bytes() if place.is_file() else None
 
     async def everything(self) -> set[PathParts]:
-        return {path.relative_to(self.folder).parts for path in self.folder.rglob("*") if not path.is_dir()}
+        found = (path.relative_to(self.folder).parts for path in self.folder.rglob("*") if not path.is_dir())
+        return {path for path in found if path[0] != TRASH_FOLDER}
 
     def missing_root(self) -> FilesystemConnector:
         return FilesystemConnector(FilesystemSettings(folder=self.folder / "not" / "there"), Services())
