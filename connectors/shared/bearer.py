@@ -21,6 +21,7 @@ from migration.errors import FatalError, RetryableError, SiteHaulError
 MARGIN_SECONDS = 60.0
 """A token is renewed this long before it expires (a tenth of its life if that is less)."""
 ATTEMPTS = 3
+REFUSED = "sign-in-refused"
 _TEXT_LENGTH_MAX = 200
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 
@@ -129,7 +130,8 @@ class Bearer(Renewing):
     ) -> None:  # fmt: skip
         """`url` is the token address; `meaning` says what its refusals mean (see `token_refusal`)."""
         super().__init__(client_id=client_id, store=store, clock=clock)
-        self._calls = Calls(http, system=system, signer=_Unsigned(), clock=clock, meaning=meaning)
+        # The call that wants the token is made again as a whole: both would try 25 times.
+        self._calls = Calls(http, system=system, signer=_Unsigned(), clock=clock, meaning=meaning, attempts=1)
         self._url = url
         self._grant = grant
 
@@ -157,9 +159,14 @@ class Bearer(Renewing):
                     raise
                 continue
             except FatalError as error:
-                raise _to_sign_in_anew(error) if form.get("grant_type") == "refresh_token" else error from error
+                is_worn = error.code == REFUSED and not isinstance(error, ClientRefused)
+                raise _to_sign_in_anew(error) if is_worn and form.get("grant_type") == "refresh_token" else error
             return self.understood(reply.json(), stored)
         raise AssertionError("unreachable")
+
+
+class ClientRefused(FatalError):
+    """The app itself is refused (RFC 6749, section 5.2, `invalid_client`): no person can help by signing in again."""
 
 
 class _Unsigned:
@@ -175,13 +182,12 @@ def token_refusal(system: str, fix: str) -> Meaning:
 
     def meaning(refusal: Refusal) -> SiteHaulError:
         values = refusal.json()
-        reason = ""
+        reason, kind = "", FatalError
         if isinstance(values, dict):
+            kind = ClientRefused if values.get("error") == "invalid_client" else FatalError
             given = str(values.get("error_description") or values.get("error") or "")
             reason = re.sub(r"[^\x20-\x7e]", " ", given)[:_TEXT_LENGTH_MAX].strip().rstrip(".")
-        return FatalError(
-            "sign-in-refused", f"{system} refused the sign-in: {reason or f'HTTP {refusal.status}'}.", fix=fix
-        )
+        return kind(REFUSED, f"{system} refused the sign-in: {reason or f'HTTP {refusal.status}'}.", fix=fix)
 
     return meaning
 

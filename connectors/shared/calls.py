@@ -92,14 +92,18 @@ Meaning = Callable[[Refusal], SiteHaulError]
 
 
 class Calls:
-    """Makes calls. `system` is the service's name for messages."""
+    """Makes calls. `system` is the service's name for messages; a call that may be made again is made `attempts` times
+    in all."""
 
-    def __init__(self, http: Http, *, system: str, signer: Signer, clock: Clock, meaning: Meaning) -> None:
+    def __init__(
+        self, http: Http, *, system: str, signer: Signer, clock: Clock, meaning: Meaning, attempts: int = ATTEMPTS
+    ) -> None:
         self._http = http
         self._system = system
         self._signer = signer
         self._clock = clock
         self._meaning = meaning
+        self._attempts = attempts
         self._not_before = 0.0
         self.made = 0
         """How many requests were sent."""
@@ -177,9 +181,12 @@ class Calls:
         except httpx.TransportError as error:
             raise self._lost(error) from error
 
+    def _stops(self, state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number >= self._attempts or (_asked(state) or 0.0) > LONGEST_ASKED_SECONDS
+
     async def _again(self, once: Callable[[], Awaitable[T]], *, refusals_only: bool) -> T:
         retrying = tenacity.AsyncRetrying(
-            stop=_stops,
+            stop=self._stops,
             wait=_wait,
             retry=tenacity.retry_if_exception(lambda error: _passes(error, refusals_only)),
             before_sleep=_note,
@@ -252,7 +259,7 @@ class Calls:
         refusal = Refusal(what, status, response.headers, content)
         if status in (429, 503):
             return self._refused_for_now(refusal)
-        if status >= 500 and status != 507:
+        if status >= 500 and status not in (501, 507):
             code = "server-fault" if again else "answer-lost"
             return RetryableError(code, f"{self._system} failed to {what} (HTTP {status}).")
         return self._meaning(refusal)
@@ -324,10 +331,6 @@ def _passes(error: BaseException, refusals_only: bool) -> bool:
 def _asked(state: tenacity.RetryCallState) -> float | None:
     error = state.outcome.exception() if state.outcome else None
     return error.retry_after_seconds if isinstance(error, RetryableError) else None
-
-
-def _stops(state: tenacity.RetryCallState) -> bool:
-    return state.attempt_number >= ATTEMPTS or (_asked(state) or 0.0) > LONGEST_ASKED_SECONDS
 
 
 _EXPONENTIAL = tenacity.wait_random_exponential(multiplier=0.3, max=20.0)
