@@ -452,3 +452,12 @@ def test_a_person_agrees_once(cloud: DropboxCloud) -> None:
 def test_the_clients_types_are_strict() -> None:
     with pytest.raises(stone_validators.ValidationError):
         types.FileMetadata(rev="123")
+
+
+def test_the_normal_forms_of_a_name_are_one_name(api: vendor.Dropbox) -> None:
+    """As it was met at Dropbox: https://github.com/samschott/maestral/pull/679"""
+    composed, decomposed = "/Pl\u00e4n.pdf", "/Pla\u0308n.pdf"
+    made = api.files_upload(b"content", composed)
+    assert api.files_get_metadata(decomposed).id == made.id
+    with pytest.raises(ApiError):
+        api.files_move_v2(composed, decomposed)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.clouds.base import Call
 from simulator.clouds.dropbox.errors import PathProblem, Tagged, tagged
 from simulator.clouds.dropbox.tokens import ACCOUNT_ID
-from simulator.clouds.dropbox.world import Entry, Revision, content_hash, time_text
+from simulator.clouds.dropbox.world import Entry, Revision, content_hash, folded, time_text
 
 if TYPE_CHECKING:
     from simulator.clouds.dropbox.service import Dropbox
@@ -59,7 +59,7 @@ class Asked:
     def lower(self, path: str) -> str:
         """A path below the whole tree's root, in lower case."""
         root, names = self.place(path)
-        return ((root.path(self.dropbox.world.root) or "") + "".join(f"/{name}" for name in names)).lower()
+        return folded((root.path(self.dropbox.world.root) or "") + "".join(f"/{name}" for name in names))
 
     def metadata(self, entry: Entry, *, tag: bool = True) -> Tagged:
         """What is known of a file or folder; with its tag where the description has a union of both."""

@@ -10,7 +10,7 @@ from simulator.clouds.dropbox.arguments import WRITE, each, tag_of
 from simulator.clouds.dropbox.asked import Asked, file_facts
 from simulator.clouds.dropbox.errors import ApiError, PathProblem, Tagged, answer, tagged, within
 from simulator.clouds.dropbox.uploads import free_name
-from simulator.clouds.dropbox.world import RELOCATED_MAX, Entry, Revision, check_name, new_id, time_text
+from simulator.clouds.dropbox.world import RELOCATED_MAX, Entry, Revision, check_name, folded, new_id, time_text
 
 if TYPE_CHECKING:
     from simulator.clouds.dropbox.service import Dropbox
@@ -247,8 +247,8 @@ def _relocation(asked: Asked) -> tuple[Entry, Entry, str]:
 
 
 def _not_into_itself(asked: Asked, entry: Entry, root: Entry, names: list[str]) -> None:
-    own = (entry.path(asked.dropbox.world.root) or "").lower()
-    to = ((root.path(asked.dropbox.world.root) or "") + "".join(f"/{name}" for name in names)).lower()
+    own = folded(entry.path(asked.dropbox.world.root) or "")
+    to = folded((root.path(asked.dropbox.world.root) or "") + "".join(f"/{name}" for name in names))
     if entry.is_folder and to.startswith(f"{own}/"):
         raise ApiError(tagged("cant_move_folder_into_itself"))
 
@@ -293,7 +293,7 @@ async def list_revisions(asked: Asked) -> Answer:
             raise PathProblem(tagged("not_file"))
     except PathProblem as problem:
         raise ApiError(within("path", problem.error)) from None
-    where = (last.path(world.root) or "").lower()
+    where = folded(last.path(world.root) or "")
     revisions = last.revisions if by_id else world.revisions_at.get(where, [])
     newest = _before(list(reversed(revisions)), asked.get("before_rev"))
     limit = asked.get("limit", 10)

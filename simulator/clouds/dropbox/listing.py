@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.clouds.base import Answer
 from simulator.clouds.dropbox.asked import Asked
 from simulator.clouds.dropbox.errors import ApiError, PathProblem, Tagged, answer, tagged, within
-from simulator.clouds.dropbox.world import Entry
+from simulator.clouds.dropbox.world import Entry, folded
 
 if TYPE_CHECKING:
     from simulator.clouds.dropbox.service import Dropbox
@@ -173,10 +173,10 @@ def _changes(dropbox: "Dropbox", cursor: Cursor) -> bool:
 
 def _scoped(dropbox: "Dropbox", cursor: Cursor, path: str) -> str | None:
     """A path below the cursor's root, if it is in the cursor's folder."""
-    folder = (cursor.folder.path(dropbox.world.root) or "").lower()
-    if not path.lower().startswith(f"{folder}/"):
+    folder = folded(cursor.folder.path(dropbox.world.root) or "")
+    if not folded(path).startswith(f"{folder}/"):
         return None
-    if not cursor.recursive and "/" in path[len(folder) + 1 :]:
+    if not cursor.recursive and "/" in folded(path)[len(folder) + 1 :]:
         return None
     return path[len(cursor.root.path(dropbox.world.root) or "") :]
 
@@ -190,7 +190,7 @@ def _delta(asked: Asked, cursor: Cursor) -> tuple[int, list[Tagged]]:
             break
         number = event.number
         path = _scoped(dropbox, cursor, event.path)
-        if path is None or dropbox.world.latest[event.path.lower()] != event.number:
+        if path is None or dropbox.world.latest[folded(event.path)] != event.number:
             continue
         entry = dropbox.world.at(cursor.root, path.split("/")[1:])
         entries.append(asked.deleted(path) if entry is None else asked.metadata(entry))

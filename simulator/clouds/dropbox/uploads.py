@@ -19,6 +19,7 @@ from simulator.clouds.dropbox.world import (
     check_name,
     conflicted,
     content_hash,
+    folded,
     new_id,
     numbered,
     parsed_time,
@@ -304,6 +305,6 @@ def free_name(folder: Entry, name: str, mode: str = "add") -> str:
     number = 1
     while True:
         new = conflicted(name, "Amelie", number) if mode == "update" else numbered(name, number)
-        if new.lower() not in folder.children:
+        if folded(new) not in folder.children:
             return new
         number += 1

@@ -1,12 +1,14 @@
 """What a simulated Dropbox holds: one tree of names that differ in more than case, with revisions, and what happened.
 
-Names: https://help.dropbox.com/organize/file-names and the path formats of the documentation. Whatever is deleted can
-be restored by its revisions; there is no trash folder.
+Names: https://help.dropbox.com/organize/file-names and the path formats of the documentation. That the two normal forms
+of a name are one name is not written there; https://github.com/samschott/maestral/pull/679 met it. Whatever is deleted
+can be restored by its revisions; there is no trash folder.
 """
 
 import hashlib
 import itertools
 import secrets
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -122,7 +124,7 @@ class World:
 
     def child(self, folder: Entry, name: str) -> Entry | None:
         """What has this name in a folder, in whatever case."""
-        return folder.children.get(name.lower())
+        return folder.children.get(folded(name))
 
     def at(self, root: Entry, names: list[str]) -> Entry | None:
         """What is at a path, or None."""
@@ -147,7 +149,7 @@ class World:
     def add(self, folder: Entry, entry: Entry) -> Entry:
         """Put an entry into a folder where nothing of its name is."""
         entry.parent, entry.deleted_at = folder, None
-        folder.children[entry.name.lower()] = entry
+        folder.children[folded(entry.name)] = entry
         for one in (entry, *entry.below()):
             self.by_id[one.id] = one
             self.happened(one)
@@ -157,14 +159,14 @@ class World:
         """Take an entry, with all below it, out of its folder."""
         assert entry.parent is not None
         self.happened(entry)
-        del entry.parent.children[entry.name.lower()]
+        del entry.parent.children[folded(entry.name)]
 
     def delete(self, entry: Entry) -> None:
         """Delete an entry with all below it; their revisions stay."""
         now = self._now()
         for one in (entry, *entry.below()):
             one.deleted_at = now
-            self.deleted[(one.path(self.root) or "").lower()] = one
+            self.deleted[folded(one.path(self.root) or "")] = one
             self.by_id.pop(one.id, None)
             self.used_bytes -= one.current.content.size_bytes if one.revisions else 0
         self.take(entry)
@@ -177,7 +179,7 @@ class World:
         self.used_bytes += content.size_bytes - (entry.current.content.size_bytes if entry.revisions else 0)
         entry.revisions.append(one)
         self.by_rev[one.rev] = (entry, one)
-        self.revisions_at.setdefault(path.lower(), []).append(one)
+        self.revisions_at.setdefault(folded(path), []).append(one)
         self.happened(entry)
         return one
 
@@ -190,7 +192,7 @@ class World:
         path = entry.path(self.root) or ""
         number = len(self.events) + 1
         self.events.append(Event(number, path))
-        self.latest[path.lower()] = number
+        self.latest[folded(path)] = number
         for told in self.on_change:
             told()
 
@@ -227,6 +229,11 @@ class ContentHash:
 def content_hash(content: Content) -> str:
     """The hash of a content, in hexadecimal."""
     return content.digest_by("dropbox", ContentHash).hex()
+
+
+def folded(path: str) -> str:
+    """The same for all names, or paths, that are one to Dropbox."""
+    return unicodedata.normalize("NFC", path).lower()
 
 
 def check_name(name: str) -> None:
