@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from connectors.box.settings import BoxSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.shared.services import Ask, Services, Tell
@@ -69,6 +70,13 @@ KINDS = {
             "a file share of Windows or a NAS, by SMB 2 or 3",
             "connectors.smb.connector:SmbConnector",
             "smb",
+        ),
+        Kind(
+            BoxSettings,
+            "a folder of Box",
+            "connectors.box.connector:BoxConnector",
+            "box",
+            "connectors.box.signing:sign_in",
         ),
     )
 }

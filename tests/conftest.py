@@ -10,6 +10,10 @@ from tests.servers import ProcoreSimulators, procore_simulators
 from tests.servers.fixtures import (
     apache_webdav_server,
     azurite_server,
+    box_cloud,
+    drive_cloud,
+    dropbox_cloud,
+    egnyte_cloud,
     gcs_server,
     in_process_ssh,
     rclone_webdav_server,
@@ -23,6 +27,10 @@ from tests.servers.fixtures import (
 __all__ = [
     "apache_webdav_server",
     "azurite_server",
+    "box_cloud",
+    "drive_cloud",
+    "dropbox_cloud",
+    "egnyte_cloud",
     "gcs_server",
     "in_process_ssh",
     "rclone_webdav_server",

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from simulator.clouds import box, drive, dropbox, egnyte
+from simulator.clouds.base import Cloud
 from tests.servers import azurite, gcs, s3, samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
 
@@ -88,6 +90,34 @@ def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Gcs]:
     """Google Cloud Storage, see `tests.servers.gcs`."""
     yield from running_or_skipped(gcs.running, tmp_path_factory.mktemp("gcs"))
+
+
+@pytest.fixture(scope="session")
+def box_cloud() -> Iterator[Cloud]:
+    """A stand-in for Box, whose parts of uploads are short."""
+    with box.running(session_bytes_min=1024, part_size_bytes=1024 * 1024, commit_retry_after_seconds=0) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def egnyte_cloud() -> Iterator[Cloud]:
+    """A stand-in for Egnyte."""
+    with egnyte.running() as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def dropbox_cloud() -> Iterator[dropbox.DropboxCloud]:
+    """A stand-in for Dropbox, whose pages are short."""
+    with dropbox.running(page_entries_max=7) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def drive_cloud() -> Iterator[drive.DriveCloud]:
+    """A stand-in for Google Drive, whose pages are short."""
+    with drive.running(page_entries_max=7) as cloud:
+        yield cloud
 
 
 def report_missing(reporter: pytest.TerminalReporter) -> None:
