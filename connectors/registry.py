@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from connectors.box.settings import BoxSettings
+from connectors.dropbox.settings import DropboxSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.shared.services import Ask, Services, Tell
@@ -58,6 +59,13 @@ KINDS = {
             "a local folder or a mounted file share",
             "connectors.filesystem.connector:FilesystemConnector",
             "filesystem",
+        ),
+        Kind(
+            DropboxSettings,
+            "a folder of a person's or a team's Dropbox",
+            "connectors.dropbox.connector:DropboxConnector",
+            "dropbox",
+            "connectors.dropbox.signing:sign_in",
         ),
         Kind(
             WebDavSettings,

@@ -160,7 +160,9 @@ class Bearer(Renewing):
                 continue
             except FatalError as error:
                 is_worn = error.code == REFUSED and not isinstance(error, ClientRefused)
-                raise _to_sign_in_anew(error) if is_worn and form.get("grant_type") == "refresh_token" else error
+                if is_worn and form.get("grant_type") == "refresh_token":
+                    raise _to_sign_in_anew(error) from error
+                raise
             return self.understood(reply.json(), stored)
         raise AssertionError("unreachable")
 

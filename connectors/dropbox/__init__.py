@@ -1,0 +1,1 @@
+"""Dropbox: a person's or a team's."""
