@@ -1,6 +1,8 @@
 """Signing in, what protects the connection, and connections that come and go."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -91,10 +93,28 @@ async def test_a_server_that_insists_is_obeyed(
     tmp_path_factory: pytest.TempPathFactory, how: dict[str, object]
 ) -> None:
     for server in running_or_skipped(samba.running, tmp_path_factory.mktemp("strict"), **how):
-        async with SmbPlace(server, server.share, None).connector(signing="if-required") as connector:
+        async with place_on(server).connector(signing="if-required") as connector:
             await put(connector, ("file",), content_of(2 * MIB))
             report = await connector.test()
         assert "neither" not in report.findings[0].message
+
+
+@pytest.mark.parametrize("signing", ["required", "if-required"])
+async def test_nobody_is_let_in_as_a_guest(tmp_path_factory: pytest.TempPathFactory, signing: str) -> None:
+    for server in running_or_skipped(samba.running, tmp_path_factory.mktemp("guests")):
+        settings = server.log.with_name("smb.conf")
+        settings.write_text(settings.read_text().replace("map to guest = never", "map to guest = bad user"))
+        os.kill(server.pid, signal.SIGHUP)
+        while (
+            "as a guest"
+            not in (error := await refusal(place_on(server), username="nobody-knows", signing=signing)).message
+        ):
+            assert "wrong" in error.message
+        assert error.code == "sign-in-refused"
+
+
+def place_on(server: samba.Samba) -> SmbPlace:
+    return SmbPlace(server, server.share, None)
 
 
 def is_read(frame: bytes) -> bool:
