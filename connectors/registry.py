@@ -14,8 +14,10 @@ from connectors.box.settings import BoxSettings
 from connectors.dropbox.settings import DropboxSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
+from connectors.s3.settings import S3Settings
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
+from connectors.sharepoint.settings import SharePointSettings
 from connectors.smb.settings import SmbSettings
 from connectors.webdav.settings import WebDavSettings
 from connectors.wrappers.read_only import read_only
@@ -80,11 +82,24 @@ KINDS = {
             "smb",
         ),
         Kind(
+            S3Settings,
+            "a bucket of Amazon S3, or of any service that speaks like it",
+            "connectors.s3.connector:connector_of",
+            "s3",
+        ),
+        Kind(
             BoxSettings,
             "a folder of Box",
             "connectors.box.connector:BoxConnector",
             "box",
             "connectors.box.signing:sign_in",
+        ),
+        Kind(
+            SharePointSettings,
+            "a document library of SharePoint, or a OneDrive for work or school",
+            "connectors.sharepoint.connector:SharePointConnector",
+            "sharepoint",
+            "connectors.sharepoint.signing:sign_in",
         ),
     )
 }

@@ -26,6 +26,10 @@ class Folders:
         """A folder that was seen."""
         self._known[path] = ref
 
+    def knows(self, path: PathParts) -> bool:
+        """Whether the folder was seen or made, without asking."""
+        return path in self._known
+
     def forget(self, path: PathParts) -> None:
         """A folder, and what is in it, may no longer be there."""
         for known in [known for known in self._known if known[: len(path)] == path]:
