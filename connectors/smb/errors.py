@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from migration.errors import FatalError, ItemError, RetryableError, SiteHaulError
 
-OK = 0x00000000
 END_OF_FILE = 0xC0000011
 NO_MORE_FILES = 0x80000006
 NO_SUCH_FILE = 0xC000000F
