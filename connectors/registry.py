@@ -15,6 +15,7 @@ from connectors.dropbox.settings import DropboxSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.s3.settings import S3Settings
+from connectors.sftp.settings import SftpSettings
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.settings import ConnectionSettings
 from connectors.sharepoint.settings import SharePointSettings
@@ -80,6 +81,12 @@ KINDS = {
             "a file share of Windows or a NAS, by SMB 2 or 3",
             "connectors.smb.connector:SmbConnector",
             "smb",
+        ),
+        Kind(
+            SftpSettings,
+            "a folder of an SSH server, by SFTP",
+            "connectors.sftp.connector:SftpConnector",
+            "sftp",
         ),
         Kind(
             S3Settings,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from simulator.clouds import box, drive, dropbox, egnyte
+from simulator.clouds import box, drive, dropbox, egnyte, graph
 from simulator.clouds.base import Cloud
 from tests.servers import azurite, gcs, s3, samba, ssh, ssh_in_process, webdav
 from tests.servers.programs import ServerMissing
@@ -90,6 +90,13 @@ def azurite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Gcs]:
     """Google Cloud Storage, see `tests.servers.gcs`."""
     yield from running_or_skipped(gcs.running, tmp_path_factory.mktemp("gcs"))
+
+
+@pytest.fixture(scope="session")
+def graph_cloud() -> Iterator[Cloud]:
+    """Microsoft Graph, see `simulator.clouds.graph`."""
+    with graph.running(page_entries_max=7) as cloud:
+        yield cloud
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""SharePoint document libraries and OneDrive for work or school, over Microsoft Graph."""
