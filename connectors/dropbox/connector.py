@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from connectors.dropbox.api import Api
+from connectors.dropbox.commits import Commits
 from connectors.dropbox.errors import CONFLICT, CURSOR_RESET
 from connectors.dropbox.rearranging import Rearranging
 from connectors.dropbox.records import HASH, REVISION, SYSTEM, entry_of, folded, problem_of
@@ -64,6 +65,7 @@ class DropboxConnector(TreeConnector):
         self._http: Http | None = None
         self._api: Api | None = None
         self.rearranging = Rearranging(self)
+        self.commits = Commits()
 
     async def connect(self) -> None:
         self._http = Http(self._settings.timeouts, tls=trusting(self._settings.ca_file))

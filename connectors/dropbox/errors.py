@@ -73,7 +73,7 @@ def meaning_of(refusal: Refusal) -> SiteHaulError:
     """The error a refusal means."""
     values = refusal.json()
     if refusal.status == 409:
-        return _meaning_of_tags(refusal.what, tags_of(values))
+        return meaning_of_tags(refusal.what, tags_of(values))
     if refusal.status == 401:
         return _sign_in_refused(refusal.what, values)
     if refusal.status == 422:
@@ -113,7 +113,8 @@ def busy(what: str) -> RetryableError:
     return RetryableError("overloaded", f"Could not {what}: Dropbox is busy with other changes in the same space.")
 
 
-def _meaning_of_tags(what: str, tags: tuple[str, ...]) -> SiteHaulError:
+def meaning_of_tags(what: str, tags: tuple[str, ...]) -> SiteHaulError:
+    """The error that the tags of a refusal mean."""
     if _BUSY.intersection(tags):
         return busy(what)
     for tag in reversed(tags):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from connectors.dropbox.connector import DropboxConnector
 
 PIECES_AT_ONCE = 6
+_BUSY = frozenset({"overloaded", "rate-limited"})
+_NO_SESSION = frozenset({"not-found", SESSION_CLOSED})
 HASHED_AT_ONCE_BYTES = 1024 * 1024
 """More than this is not hashed in the event loop."""
 
@@ -56,7 +58,7 @@ class DropboxUpload:
             self._content = part.data
             return
         if self._session is None:
-            self._session = await self._started()
+            self._session = await self._started(None)
         await self._room(0 if part.is_last else PIECES_AT_ONCE - 1)
         sending = asyncio.create_task(self._append(part, digest))
         self._sending.add(sending)
@@ -80,6 +82,8 @@ class DropboxUpload:
         except ItemError as error:
             if error.code == CONFLICT:
                 return await self._after_conflict(error)
+            if error.code in _NO_SESSION:
+                raise _upload_lost() from error
             raise
         except RetryableError as error:
             if error.code == "answer-lost":
@@ -93,9 +97,12 @@ class DropboxUpload:
         self._sending.clear()
         self._content = None
 
-    async def _started(self) -> str:
-        arguments = {"close": False, "session_type": "concurrent"}
-        answer = await self._connector.api.send(self._what, "files/upload_session/start", arguments, b"")
+    async def _started(self, whole: bytes | None) -> str:
+        """A session: for pieces to come, or one that holds the whole file."""
+        arguments: dict[str, Any] = {"close": False, "session_type": "concurrent"}
+        if whole is not None:
+            arguments = {"close": True, "content_hash": self._hash}
+        answer = await self._connector.api.send(self._what, "files/upload_session/start", arguments, whole or b"")
         return str(answer["session_id"])
 
     async def _append(self, part: Part, digest: bytes) -> None:
@@ -108,8 +115,11 @@ class DropboxUpload:
             await self._connector.api.send(self._what, "files/upload_session/append_v2", arguments, part.data)
         except ItemError as error:
             # Sent again after a lost answer, the closing piece is one too many; finishing tells whether all is there.
-            if error.code != SESSION_CLOSED or not part.is_last:
-                raise _upload_lost(error) from error
+            if error.code == SESSION_CLOSED and part.is_last:
+                return
+            if error.code in _NO_SESSION:
+                raise _upload_lost() from error
+            raise
 
     async def _room(self, others: int) -> None:
         """Wait until no more than so many pieces are on their way. Raises what has become of the others."""
@@ -131,17 +141,30 @@ class DropboxUpload:
         return {".tag": "update", "update": rev}, rev
 
     async def _committed(self, commit: dict[str, Any]) -> dict[str, Any]:
+        commits = self._connector.commits
+        try:
+            if not commits.together:
+                return await self._committed_alone(commit)
+        except RetryableError as error:
+            if error.code not in _BUSY:
+                raise
+            commits.together = True
+        return await self._committed_together(commit)
+
+    async def _committed_together(self, commit: dict[str, Any]) -> dict[str, Any]:
+        if self._session is None:
+            self._session = await self._started(self._content)
+        return await self._connector.commits.finish(
+            self._connector.api, self._what, self._session, self._size_bytes, commit
+        )
+
+    async def _committed_alone(self, commit: dict[str, Any]) -> dict[str, Any]:
         api = self._connector.api
         if self._content is not None:
             arguments = {**commit, "content_hash": self._hash}
             return await api.send(self._what, "files/upload", arguments, self._content, again=False)
         arguments = {"cursor": {"session_id": self._session, "offset": self._size_bytes}, "commit": commit}
-        try:
-            return await api.send(self._what, "files/upload_session/finish", arguments, b"", again=False)
-        except ItemError as error:
-            if error.code in ("not-found", SESSION_CLOSED):
-                raise _upload_lost(error) from error
-            raise
+        return await api.send(self._what, "files/upload_session/finish", arguments, b"", again=False)
 
     @property
     def _hash(self) -> str:
@@ -202,7 +225,5 @@ def _as_found(found: Entry) -> Stored:
     return Stored(found.ref, found.name, found.size_bytes or 0, found.modified_at, confirmed_by=HASH)
 
 
-def _upload_lost(error: ItemError) -> SiteHaulError:
-    if error.code not in ("not-found", SESSION_CLOSED):
-        return error
+def _upload_lost() -> RetryableError:
     return RetryableError("upload-lost", "Dropbox no longer knows the upload session; the file has to be sent again.")
