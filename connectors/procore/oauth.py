@@ -1,10 +1,8 @@
 """Signing in at Procore's login host (API.md sections 1.2, 1.3 and 11.2).
 
-A refresh token works once, whether or not the answer arrives. So one task of one process refreshes at a time, stores
-what it got before anybody uses it, and is not interrupted on the way; everybody else takes what is stored.
+A refresh token works once, whether or not the answer arrives.
 """
 
-import asyncio
 from datetime import UTC, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +15,7 @@ from connectors.procore import errors
 from connectors.procore.hosts import Address
 from connectors.procore.rates import wait_seconds
 from connectors.procore.settings import ProcoreSettings
+from connectors.shared.bearer import MARGIN_SECONDS, Renewing
 from connectors.shared.services import Ask, Services, Tell
 from connectors.shared.transport import Http
 from connectors.tokens import Tokens, TokenStore
@@ -24,8 +23,6 @@ from migration.clock import Clock, SystemClock
 from migration.errors import FatalError, RetryableError
 
 ATTEMPTS = 4
-MARGIN_SECONDS = 60.0
-"""A token is renewed this long before it expires (a tenth of its life if that is less)."""
 
 _SYSTEM_CLOCK = SystemClock()
 
@@ -65,81 +62,25 @@ async def exchange_code(
         await http.aclose()
 
 
-class Authority:
-    """Gives valid access tokens to everything that uses one connection."""
+class Authority(Renewing):
+    """Gives valid access tokens to everything that uses one connection.
+
+    Its methods raise FatalError `client-refused`, `sign-in-needed`, `sign-in-again`, `not-procore`; RetryableError when
+    the login host cannot be reached; and what the token store raises.
+    """
 
     def __init__(self, http: Http, settings: ProcoreSettings, store: TokenStore, clock: Clock) -> None:
+        super().__init__(client_id=settings.client_id, store=store, clock=clock)
         self._settings = settings
-        self._store = store
-        self._clock = clock
         self._login = _Login(http, settings, clock)
-        self._tokens: Tokens | None = None
-        self._renewal: asyncio.Task[None] | None = None
 
-    async def token(self) -> str:
-        """A valid access token.
-
-        Raises FatalError `client-refused`, `sign-in-needed`, `sign-in-again`, `not-procore`; RetryableError when the
-        login host cannot be reached; and what the token store raises.
-        """
-        if not self._usable(self._tokens, None):
-            await self._renewed(None)
-        assert self._tokens is not None
-        return self._tokens.access_token
-
-    async def renewed(self, rejected: str) -> str:
-        """A valid access token other than the one that was just refused. Raises as `token` does."""
-        for _ in range(2):  # the first may have joined a renewal that began before the refusal
-            if self._tokens is None or self._tokens.access_token == rejected:
-                await self._renewed(rejected)
-        return await self.token()
-
-    async def settle(self) -> None:
-        """Wait for a renewal that is under way, so that its tokens are stored before the connection closes."""
-        if self._renewal is not None:
-            await asyncio.wait([self._renewal])
-
-    async def _renewed(self, rejected: str | None) -> None:
-        if self._renewal is None:
-            self._renewal = asyncio.create_task(self._renew(rejected))
-            self._renewal.add_done_callback(self._renewal_ended)
-        # Shielded: a caller that is stopped must not stop the storing of a token pair that Procore has already given.
-        await asyncio.shield(self._renewal)
-
-    def _renewal_ended(self, renewal: asyncio.Task[None]) -> None:
-        self._renewal = None
-        if not renewal.cancelled():
-            renewal.exception()  # seen by whoever waited; nobody may have
-
-    async def _renew(self, rejected: str | None) -> None:
-        if self._take_over(await self._store.load(), rejected):
-            return
-        async with self._store.exclusive():
-            stored = await self._store.load()
-            if self._take_over(stored, rejected):
-                return
-            fresh = await self._login.tokens(self._grant(stored))
-            await self._store.save(fresh)
-            self._tokens = fresh
-
-    def _take_over(self, stored: Tokens | None, rejected: str | None) -> bool:
-        if self._usable(stored, rejected):
-            self._tokens = stored
-            return True
-        return False
-
-    def _usable(self, tokens: Tokens | None, rejected: str | None) -> bool:
-        return (
-            tokens is not None
-            and tokens.client_id == self._settings.client_id
-            and tokens.access_token != rejected
-            and self._clock.now() < tokens.expires_at
-        )
+    async def obtain(self, stored: Tokens | None) -> Tokens:
+        return await self._login.tokens(self._grant(stored))
 
     def _grant(self, stored: Tokens | None) -> dict[str, str]:
         if self._settings.grant == "client_credentials":
             return {"grant_type": "client_credentials"}
-        if stored is None or stored.refresh_token is None or stored.client_id != self._settings.client_id:
+        if stored is None or stored.refresh_token is None:
             raise errors.sign_in_needed()
         return {"grant_type": "refresh_token", "refresh_token": stored.refresh_token}
 

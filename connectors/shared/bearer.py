@@ -44,19 +44,27 @@ class Renewing(ABC):
         """New tokens, given what is stored of this client; called by one task of one process at a time. FatalError when
         a person has to sign in."""
 
-    async def headers(self) -> Mapping[str, str]:
-        """As `Signer.headers`. Raises what `obtain` and the token store raise."""
+    async def token(self) -> str:
+        """A valid access token. Raises what `obtain` and the token store raise."""
         if not self._usable(self._tokens, None):
             await self._renewed(None)
         assert self._tokens is not None
-        return {"Authorization": f"Bearer {self._tokens.access_token}"}
+        return self._tokens.access_token
 
-    async def refused(self, headers: Mapping[str, str]) -> bool:
-        """As `Signer.refused`."""
-        rejected = headers["Authorization"].removeprefix("Bearer ")
+    async def renewed(self, rejected: str) -> str:
+        """A valid access token other than the one that was just refused. Raises as `token` does."""
         for _ in range(2):  # the first may have joined a renewal that began before the refusal
             if self._tokens is None or self._tokens.access_token == rejected:
                 await self._renewed(rejected)
+        return await self.token()
+
+    async def headers(self) -> Mapping[str, str]:
+        """As `Signer.headers`. Raises as `token` does."""
+        return {"Authorization": f"Bearer {await self.token()}"}
+
+    async def refused(self, headers: Mapping[str, str]) -> bool:
+        """As `Signer.refused`."""
+        await self.renewed(headers["Authorization"].removeprefix("Bearer "))
         return True
 
     async def settle(self) -> None:
