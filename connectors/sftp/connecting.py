@@ -1,0 +1,131 @@
+"""Opening a connection: whom to trust, how to sign in.
+
+asyncssh reads the user's own SSH files and agent unless it is told otherwise; here it is told otherwise. A host key
+that was not named ends the connection before anything secret is sent.
+"""
+
+import asyncio
+from typing import Any
+
+import asyncssh
+
+from connectors.sftp.channel import WINDOW_BYTES, Channel
+from connectors.sftp.errors import connecting_error, key_file_unreadable, known_hosts_unreadable, untrusted
+from connectors.sftp.settings import SftpSettings
+from migration.errors import SiteHaulError
+
+_CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""First those that cost the least processor time; the others follow in asyncssh's order."""
+_KEEPALIVE_SECONDS = 15
+_KEEPALIVES_LOST = 3
+
+
+class Opener:
+    """Opens connections to one server."""
+
+    def __init__(self, settings: SftpSettings) -> None:
+        self._settings = settings
+        self._key: asyncssh.SSHKey | None = None
+        self.server = settings.host if settings.port == 22 else f"{settings.host}:{settings.port}"
+        """What the server is called in messages."""
+
+    async def open(self) -> Channel:
+        """A connection that is ready. RetryableError `unreachable`; FatalError `untrusted-host`, `sign-in-refused`,
+        `no-common-algorithm`, `not-sftp`; ConfigurationError for files that cannot be used."""
+        judge = _Judge(self._settings)
+        known = await asyncio.to_thread(_known, self._settings)
+        key = await self._private_key()
+        opened: list[asyncssh.SSHClientConnection] = []
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                opened.append(await self._connect(judge, known, key))
+                return await self._channel(opened[0])
+        except BaseException as error:
+            for connection in opened:
+                connection.abort()
+            if isinstance(error, asyncssh.Error | OSError):
+                raise self._meaning(error, judge) from error
+            raise
+
+    async def _connect(self, judge: "_Judge", known: object, key: asyncssh.SSHKey | None) -> Any:
+        settings = self._settings
+        password = settings.password
+        how: dict[str, Any] = {
+            "config": None,
+            "known_hosts": known,
+            "client_factory": lambda: judge,
+            "username": settings.username,
+            "password": None if password is None else password.get_secret_value(),
+            "client_keys": None if key is None else [key],
+            "x509_trusted_certs": None,
+            "gss_host": None,
+            "host_based_auth": False,
+            "disable_trivial_auth": True,
+            "encryption_algs": _CIPHERS,
+            "compression_algs": None,
+            "keepalive_interval": _KEEPALIVE_SECONDS,
+            "keepalive_count_max": _KEEPALIVES_LOST,
+            "login_timeout": settings.connect_timeout_seconds,
+        }
+        if not settings.use_agent:
+            how["agent_path"] = None
+        return await asyncssh.connect(settings.host, settings.port, **how)
+
+    async def _channel(self, connection: asyncssh.SSHClientConnection) -> Channel:
+        channel = Channel(connection, self.server, self._settings.timeout_seconds)
+        await connection.create_session(lambda: channel, subsystem="sftp", encoding=None, window=WINDOW_BYTES)
+        await channel.start()
+        return channel
+
+    async def _private_key(self) -> asyncssh.SSHKey | None:
+        """The private key, read once and off the loop: opening one with a passphrase takes its time."""
+        path, passphrase = self._settings.private_key_file, self._settings.passphrase
+        if path is not None and self._key is None:
+            secret = None if passphrase is None else passphrase.get_secret_value()
+            try:
+                self._key = await asyncio.to_thread(asyncssh.read_private_key, path, secret)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                raise key_file_unreadable(path, reason.rstrip(".").lower()) from error
+        return self._key
+
+    def _meaning(self, error: Exception, judge: "_Judge") -> SiteHaulError:
+        if isinstance(error, asyncssh.HostKeyNotVerifiable):
+            return untrusted(self.server, judge.seen, is_new=self._knows_nothing)
+        if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason and not self._knows_nothing:
+            return untrusted(self.server, None, is_new=False)
+        return connecting_error(error, self.server, self._settings.username)
+
+    @property
+    def _knows_nothing(self) -> bool:
+        return self._settings.host_key is None and self._settings.known_hosts_file is None
+
+
+class _Judge(asyncssh.SSHClient):
+    """Is asked about host keys that are not in the list of known ones, and remembers what was seen."""
+
+    def __init__(self, settings: SftpSettings) -> None:
+        self._fingerprints = settings.fingerprints
+        self.seen: asyncssh.SSHKey | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
+        self.seen = key
+        return key.get_fingerprint() in self._fingerprints
+
+
+def _known(settings: SftpSettings) -> object:
+    """The host keys that are known, as asyncssh takes them; never None, which would mean any."""
+    given = [asyncssh.import_public_key(line) for line in settings.public_keys]
+    if settings.known_hosts_file is None:
+        return given, [], []
+    try:
+        listed = asyncssh.read_known_hosts(str(settings.known_hosts_file))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise known_hosts_unreadable(settings.known_hosts_file, reason.rstrip(".").lower()) from error
+
+    def match(host: str, addr: str, port: int | None) -> tuple[object, ...]:
+        trusted, *others = listed.match(host, addr, port)
+        return [*given, *trusted], *others
+
+    return match
