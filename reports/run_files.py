@@ -1,6 +1,7 @@
 """The files of a run as SQL views: `source`, `plan`, `outcomes`, `verification`, `judged`; empty where there is none.
 
-`judged` has one row per file of the plan: its outcome word, reason and message as reconciliation counts them.
+`judged` has one row per file of the plan: its outcome word, reason and message as reconciliation counts them. Its
+`destination_path` ends with the name under which the destination keeps the file, which is not always the planned one.
 """
 
 import contextlib
@@ -30,9 +31,13 @@ PATHS = f"{shown_path('source_path')} AS source_path, {shown_path('destination_p
 
 _JUDGED = """
     CREATE VIEW judged AS
-    SELECT p.seq, p.source_path, p.destination_path, p.size_bytes, p.modified_at, p.renamed, p.action_id, o.sha256,
-           o.finished_at, o.verification, o.bytes_copied, o.destination_name, coalesce(o.message, p.detail) AS message,
-           coalesce(o.reason, p.reason) AS reason,
+    SELECT p.seq, p.source_path, p.size_bytes, p.modified_at, p.action_id, o.sha256, o.finished_at, o.verification,
+           o.bytes_copied, o.destination_name, coalesce(o.reason, p.reason) AS reason,
+           CASE WHEN o.destination_name IS NULL THEN p.destination_path
+                ELSE list_append(p.destination_path[:-2], o.destination_name) END AS destination_path,
+           coalesce(o.destination_name <> p.destination_path[-1], false) AS named_there,
+           p.renamed OR named_there AS renamed,
+           coalesce(o.message, p.detail, CASE WHEN named_there THEN 'named by the destination' END) AS message,
            CASE p.kind WHEN 'skip' THEN 'skipped' WHEN 'flag' THEN 'flagged' ELSE coalesce(o.word, 'pending') END
                AS word
     FROM plan AS p LEFT JOIN outcomes AS o USING (action_id) WHERE p.entry_kind = 'file'

@@ -4,6 +4,8 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from migration.analysis import analyze
@@ -137,3 +139,19 @@ async def test_outcomes_that_are_gone_are_files_that_are_left(tmp_path: Path) ->
     write_reconciliation(run, reconcile(run))
     page = Page(write_report(run, job=bench.job).read_text("utf-8"))
     assert "Adds up, not finished" in page.texts
+
+
+async def test_a_name_that_the_destination_itself_gave_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, ScriptedSource(dict(CONTENTS)))
+    run, _ = await reported(bench)
+    assert rows(run.folder / "renamed.csv") == []
+    outcomes = pq.read_table(run.outcomes)
+    names = pc.replace_substring(outcomes["destination_name"], "b.PDF", "b_.PDF")
+    at = outcomes.schema.get_field_index("destination_name")
+    pq.write_table(outcomes.set_column(at, outcomes.schema.field(at), names), run.outcomes)
+    write_report(run, job=bench.job)
+    (renamed,) = rows(run.folder / "renamed.csv")
+    assert (renamed["source_path"], renamed["destination_path"]) == ("Drawings/b.PDF", "Drawings/b_.PDF")
+    assert renamed["message"] == "named by the destination"
+    told = {row["source_path"]: row["destination_path"] for row in rows(run.folder / "files.csv")}
+    assert told["Drawings/b.PDF"] == "Drawings/b_.PDF" and told["Drawings/a.pdf"] == "Drawings/a.pdf"
