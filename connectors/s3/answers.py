@@ -35,16 +35,19 @@ class Version:
     changed_at: datetime | None
 
 
-def xml_of(content: bytes) -> Any:
-    """The root of an answer. RetryableError `not-xml`."""
+def xml_of(content: bytes, *names: str) -> Any:
+    """The root of an answer, which has one of these names. RetryableError `not-xml`."""
     try:
-        return fromstring(content)
+        root = fromstring(content)
     except (ParseError, DefusedXmlException, ValueError):
+        root = None
+    if root is None or root.tag.rpartition("}")[2] not in names:
         raise RetryableError(
             "not-xml",
-            "The service answered with something that is not XML.",
+            "The service answered with something that is not what S3 answers.",
             fix="Check the address of the connection, and whether a proxy or a sign-in page stands in between.",
-        ) from None
+        )
+    return root
 
 
 def text(element: Any, name: str) -> str | None:
@@ -62,7 +65,7 @@ def all_of(element: Any, name: str) -> list[Any]:
 def page_of(content: bytes, *, by_token: bool) -> tuple[FoundPage, str | None]:
     """A page of ListObjectsV2 and the token of the next one. The page continues after its last key, or `by_token`
     where prefixes are listed."""
-    root = xml_of(content)
+    root = xml_of(content, "ListBucketResult")
     escaped = text(root, "EncodingType") == "url"
     objects = [
         Found(
@@ -94,7 +97,7 @@ def found_of(key: str, headers: Mapping[str, str]) -> Found:
 
 def uploads_of(content: bytes) -> tuple[list[tuple[str, str]], tuple[str, str] | None]:
     """Keys and ids of uploads in parts, and where the next page begins."""
-    root = xml_of(content)
+    root = xml_of(content, "ListMultipartUploadsResult")
     escaped = text(root, "EncodingType") == "url"
     # SeaweedFS gives these keys a slash in front that they do not have.
     uploads = [(_key(text(one, "Key"), escaped), text(one, "UploadId") or "") for one in all_of(root, "Upload")]
@@ -105,7 +108,7 @@ def uploads_of(content: bytes) -> tuple[list[tuple[str, str]], tuple[str, str] |
 
 def versions_of(content: bytes) -> tuple[list[Version], tuple[str, str] | None]:
     """The versions of a listing, newest first for each key, and where the next page begins."""
-    root = xml_of(content)
+    root = xml_of(content, "ListVersionsResult")
     escaped = text(root, "EncodingType") == "url"
     versions = [
         Version(

@@ -214,7 +214,7 @@ class S3Service:
         headers = self._copying(found) | self.stored_how() | {"x-amz-metadata-directive": "COPY"}
         what = f"copy {self.shown(found.key)} to {self.shown(to_key)}"
         reply = await self.call(what, "PUT", to_key, headers=headers)
-        if text(xml_of(reply.content), "ETag") is None:
+        if text(xml_of(reply.content, "CopyObjectResult", "Error"), "ETag") is None:
             raise meaning_of(Refusal(what, 200, reply.headers, reply.content))
 
     async def _copy_in_parts(self, found: Found, to_key: str) -> None:
@@ -232,13 +232,13 @@ class S3Service:
                     query={"partNumber": str(number), "uploadId": upload_id},
                     headers=self._copying(found) | {"x-amz-copy-source-range": f"bytes={first}-{last}"},
                 )  # fmt: skip
-                parts.append((number, text(xml_of(reply.content), "ETag") or ""))
+                parts.append((number, text(xml_of(reply.content, "CopyPartResult"), "ETag") or ""))
             listed = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>" for n, etag in parts)
             body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
             reply = await self.call(
                 f"copy {self.shown(found.key)}", "POST", to_key, query={"uploadId": upload_id}, content=body
             )
-            if text(xml_of(reply.content), "ETag") is None:
+            if text(xml_of(reply.content, "CompleteMultipartUploadResult", "Error"), "ETag") is None:
                 raise meaning_of(Refusal("copy", 200, reply.headers, reply.content))
         except BaseException:
             await self.abort_upload(to_key, upload_id)
@@ -258,7 +258,7 @@ class S3Service:
         reply = await self.call(
             f"write {self.shown(key)}", "POST", key, query={"uploads": ""}, headers={**headers, **checked}, again=False
         )
-        return text(xml_of(reply.content), "UploadId") or ""
+        return text(xml_of(reply.content, "InitiateMultipartUploadResult"), "UploadId") or ""
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """End an upload in parts; one that is gone is no error."""

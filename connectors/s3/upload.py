@@ -115,7 +115,10 @@ class S3Session:
             headers=condition_headers(condition),
             content=self._listed(),
         )
-        root = xml_of(reply.content)
+        try:
+            root = xml_of(reply.content, "CompleteMultipartUploadResult", "Error")
+        except RetryableError as error:
+            raise RetryableError("answer-lost", error.message, fix=error.fix) from error
         etag = text(root, "ETag")
         if etag is None:
             raise self._refused(Refusal(what, 200, reply.headers, reply.content))
