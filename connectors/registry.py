@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from connectors.box.settings import BoxSettings
 from connectors.dropbox.settings import DropboxSettings
+from connectors.egnyte.settings import EgnyteSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.s3.settings import S3Settings
@@ -107,6 +108,13 @@ KINDS = {
             "connectors.sharepoint.connector:SharePointConnector",
             "sharepoint",
             "connectors.sharepoint.signing:sign_in",
+        ),
+        Kind(
+            EgnyteSettings,
+            "a folder of an Egnyte domain",
+            "connectors.egnyte.connector:EgnyteConnector",
+            "egnyte",
+            "connectors.egnyte.signing:sign_in",
         ),
     )
 }

@@ -87,4 +87,5 @@ def is_legal(name: str, rules: NameRules) -> bool:
         or lower.startswith(rules.forbidden_prefixes)
         or lower.endswith(rules.forbidden_suffixes)
         or any(part in lower for part in rules.forbidden_parts)
+        or (rules.basic_plane_only and any(ord(character) > 0xFFFF for character in name))
     )
