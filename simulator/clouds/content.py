@@ -51,7 +51,7 @@ class Content:
         if self._data is not None:
             return self._data if (start, end) == (0, self.size_bytes) else self._data[start:end]
         assert self._fd is not None
-        return os.pread(self._fd, max(0, end - start), start)
+        return _read_all(self._fd, start, max(0, end - start))
 
     def pieces(self, start: int = 0, length: int | None = None, piece_bytes: int = _AT_ONCE_BYTES) -> Iterator[bytes]:
         """The same bytes in pieces."""
@@ -154,6 +154,14 @@ class Spool:
             self._fd = os.dup(file.fileno())
         _write_all(self._fd, 0, bytes(self._memory))
         self._memory = bytearray()
+
+
+def _read_all(fd: int, start: int, length: int) -> bytes:
+    """What one read gives at most is less than 2 GiB."""
+    data = os.pread(fd, length, start)
+    while len(data) < length and (more := os.pread(fd, length - len(data), start + len(data))):
+        data += more
+    return data
 
 
 def _write_all(fd: int, offset: int, data: bytes) -> None:

@@ -1,0 +1,181 @@
+"""The servers and stand-ins that stand for each kind of connection, and the words that connect them."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stores import (
+    CloudReader,
+    FolderReader,
+    RcloneReader,
+    RelativePath,
+    Store,
+    options,
+    rclone_environment,
+)
+from simulator.clouds import box, dropbox, graph
+from tests.servers import s3, samba, ssh, webdav
+
+Start = Callable[[Path], AbstractContextManager[Store]]
+_EXACT_SECONDS = 1e-6
+
+
+@contextlib.contextmanager
+def _filesystem(folder: Path) -> Iterator[Store]:
+    root = folder / "files"
+    root.mkdir(parents=True)
+    yield Store(
+        kind="filesystem", words=options(folder, folder=root), reader=FolderReader(root), time_seconds=_EXACT_SECONDS,
+        everything=lambda: {path.relative_to(root).parts for path in root.rglob("*") if not path.is_dir()},
+        rclone=rclone_environment("local", encoding="None"), rclone_root=f"{root}/",
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _smb(folder: Path) -> Iterator[Store]:
+    with samba.running(folder) as server:
+        words = options(
+            folder, {"password": server.password}, server=server.host, port=server.port, share=server.share,
+            names="linux", username=server.username,
+        )  # fmt: skip
+        rclone = rclone_environment(
+            "smb", host=server.host, port=server.port, user=server.username, password=server.password, encoding="None"
+        )
+        yield Store(
+            kind="smb", words=words, reader=RcloneReader(rclone, f"{server.share}/"), rclone=rclone,
+            rclone_root=f"{server.share}/", everything=server.files.everything, time_seconds=_EXACT_SECONDS,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _sftp(folder: Path) -> Iterator[Store]:
+    with ssh.running(folder) as server:
+        words = options(
+            folder, {"password": server.password}, host=server.host, port=server.port, folder=server.folder,
+            username=server.username, host_key=server.keys.host_fingerprint,
+        )  # fmt: skip
+        rclone = rclone_environment(
+            "sftp", host=server.host, port=server.port, user=server.username, password=server.password,
+            encoding="None", known_hosts_file=server.known_hosts, shell_type="none",
+        )  # fmt: skip
+        root = f"{server.folder}/"
+        yield Store(
+            kind="sftp", words=words, reader=RcloneReader(rclone, root), rclone=rclone, rclone_root=root,
+            everything=server.files.everything, time_seconds=1.0,
+        )  # fmt: skip
+
+
+def _webdav(kind: webdav.Kind) -> Start:
+    @contextlib.contextmanager
+    def running(folder: Path) -> Iterator[Store]:
+        with webdav.running(folder, kind=kind) as server:
+            words = options(
+                folder, {"password": server.password}, url=server.url, username=server.username,
+                vendor="generic" if kind == "apache" else kind,
+            )  # fmt: skip
+            rclone = rclone_environment(
+                "webdav", url=server.url, vendor="other", user=server.username, password=server.password,
+                encoding="None",
+            )  # fmt: skip
+            yield Store(
+                kind="webdav", words=words, reader=RcloneReader(rclone, ""), rclone=rclone,
+                everything=server.files.everything, time_seconds=1.0 if server.keeps_times else None,
+            )  # fmt: skip
+
+    return running
+
+
+@contextlib.contextmanager
+def _s3(folder: Path) -> Iterator[Store]:
+    with s3.running(folder) as server:
+        words = options(
+            folder, {"secret_access_key": server.secret_key}, bucket=server.bucket, region=server.region,
+            endpoint_url=server.url, access_key_id=server.access_key,
+        )  # fmt: skip
+        rclone = rclone_environment(
+            "s3", provider="SeaweedFS", endpoint=server.url, region=server.region, access_key_id=server.access_key,
+            secret_access_key=server.secret_key, encoding="None",
+        )  # fmt: skip
+        root = f"{server.bucket}/"
+        yield Store(
+            kind="s3", words=words, reader=RcloneReader(rclone, root), rclone=rclone, rclone_root=root,
+            everything=server.files.everything, unfinished=lambda: len(server.files.unfinished()),
+            time_seconds=_EXACT_SECONDS,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _box(folder: Path) -> Iterator[Store]:
+    with box.running() as cloud:
+        given = cloud.credentials
+        words = options(
+            folder, {"client_secret": given["client_secret"]}, client_id=given["client_id"],
+            enterprise_id=given["enterprise_id"], api_url=cloud.urls["api"], upload_url=cloud.urls["upload"],
+            account_url=cloud.urls["account"],
+        )  # fmt: skip
+
+        def modified_at(service: Any, path: RelativePath) -> datetime:
+            return datetime.fromtimestamp(service.world.at(path).content_modified_at, UTC)
+
+        yield Store(
+            kind="box", words=words, reader=CloudReader(cloud, modified_at), everything=cloud.everything,
+            unfinished=cloud.unfinished, time_seconds=1.0,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _dropbox(folder: Path) -> Iterator[Store]:
+    with dropbox.running() as cloud:
+        given = cloud.credentials
+        words = options(
+            folder, {"app_secret": given["app_secret"], "refresh_token": given["refresh_token"]},
+            app_key=given["app_key"], api_url=cloud.urls["api"], content_url=cloud.urls["content"],
+            www_url=cloud.urls["www"],
+        )  # fmt: skip
+
+        def modified_at(service: Any, path: RelativePath) -> datetime:
+            at: datetime = service.world.at(service.home, list(path)).current.client_modified
+            return at.replace(tzinfo=UTC)
+
+        yield Store(
+            kind="dropbox", words=words, reader=CloudReader(cloud, modified_at), everything=cloud.everything,
+            unfinished=cloud.unfinished, time_seconds=1.0,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _sharepoint(folder: Path) -> Iterator[Store]:
+    with graph.running() as cloud:
+        given = cloud.credentials
+        words = options(
+            folder, {"client_secret": given["client_secret"]}, tenant_id=given["tenant_id"],
+            client_id=given["client_id"], where=f"https://{given['site_hostname']}{given['site_path']}",
+            api_url=cloud.url, login_url=cloud.urls["login"], ca_file=given["ca_file"],
+        )  # fmt: skip
+
+        def modified_at(service: Any, path: RelativePath) -> datetime:
+            at: datetime = service.tree.at(path).modified_at
+            return at
+
+        yield Store(
+            kind="sharepoint", words=words, reader=CloudReader(cloud, modified_at), everything=cloud.everything,
+            unfinished=cloud.unfinished, time_seconds=1.0,
+        )  # fmt: skip
+
+
+STORES: Mapping[str, Start] = {
+    "filesystem": _filesystem,
+    "smb": _smb,
+    "sftp": _sftp,
+    "webdav": _webdav("wsgidav"),
+    "webdav-apache": _webdav("apache"),
+    "webdav-rclone": _webdav("rclone"),
+    "s3": _s3,
+    "sharepoint": _sharepoint,
+    "box": _box,
+    "dropbox": _dropbox,
+}
+"""The kinds there are, and variants of their servers."""
