@@ -117,6 +117,17 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             await settled(waiting)
             raise
 
+    async def open(self, *requests: Request) -> Answer:
+        """The answer to the last of these requests, which opens something. Cancelled, it closes it again."""
+        waiting = self.send(*requests)
+        try:
+            return (await asyncio.shield(waiting))[-1]
+        except asyncio.CancelledError:
+            await settled(waiting)
+            if waiting.exception() is None and sftp.is_handle(waiting.result()[-1]):
+                self.send(sftp.close(sftp.handle(waiting.result()[-1])))
+            raise
+
     def send(self, *requests: Request) -> "asyncio.Future[list[Answer]]":
         """The same without waiting. The future is not to be cancelled."""
         exchange = _Exchange(len(requests), self._loop.create_future())
@@ -135,7 +146,8 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         return exchange.waiting
 
     def close(self) -> None:
-        """Close it without asking; whoever waits for an answer gets an error."""
+        """Close it; whoever waits for an answer gets an error."""
+        self.connection.close()
         self._end(lost(self._server, "it was closed"))
 
     def connection_made(self, chan: "asyncssh.SSHClientChannel[bytes]") -> None:

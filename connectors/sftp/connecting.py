@@ -5,12 +5,20 @@ that was not named ends the connection before anything secret is sent.
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncssh
 
 from connectors.sftp.channel import WINDOW_BYTES, Channel
-from connectors.sftp.errors import connecting_error, key_file_unreadable, known_hosts_unreadable, untrusted
+from connectors.sftp.errors import (
+    agent_unreachable,
+    connecting_error,
+    key_file_unreadable,
+    known_hosts_unreadable,
+    untrusted,
+)
 from connectors.sftp.settings import SftpSettings
 from migration.errors import SiteHaulError
 
@@ -33,12 +41,14 @@ class Opener:
         """A connection that is ready. RetryableError `unreachable`; FatalError `untrusted-host`, `sign-in-refused`,
         `no-common-algorithm`, `not-sftp`; ConfigurationError for files that cannot be used."""
         judge = _Judge(self._settings)
-        known = await asyncio.to_thread(_known, self._settings)
+        judge.listed = await asyncio.to_thread(_listed, self._settings)
         key = await self._private_key()
         opened: list[asyncssh.SSHClientConnection] = []
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_seconds):
-                opened.append(await self._connect(judge, known, key))
+            async with asyncio.timeout(self._settings.connect_timeout_seconds), self._agent_keys() as agent_keys:
+                keys: list[asyncssh.SSHKey | asyncssh.SSHKeyPair] = [] if key is None else [key]
+                keys += agent_keys
+                opened.append(await self._connect(judge, keys))
                 return await self._channel(opened[0])
         except BaseException as error:
             for connection in opened:
@@ -47,16 +57,17 @@ class Opener:
                 raise self._meaning(error, judge) from error
             raise
 
-    async def _connect(self, judge: "_Judge", known: object, key: asyncssh.SSHKey | None) -> Any:
+    async def _connect(self, judge: "_Judge", keys: Sequence[asyncssh.SSHKey | asyncssh.SSHKeyPair]) -> Any:
         settings = self._settings
         password = settings.password
         how: dict[str, Any] = {
             "config": None,
-            "known_hosts": known,
+            "known_hosts": judge.known,
             "client_factory": lambda: judge,
             "username": settings.username,
             "password": None if password is None else password.get_secret_value(),
-            "client_keys": None if key is None else [key],
+            "client_keys": keys or None,  # an empty list would mean those in ~/.ssh
+            "agent_path": None,
             "x509_trusted_certs": None,
             "gss_host": None,
             "host_based_auth": False,
@@ -67,8 +78,6 @@ class Opener:
             "keepalive_count_max": _KEEPALIVES_LOST,
             "login_timeout": settings.connect_timeout_seconds,
         }
-        if not settings.use_agent:
-            how["agent_path"] = None
         return await asyncssh.connect(settings.host, settings.port, **how)
 
     async def _channel(self, connection: asyncssh.SSHClientConnection) -> Channel:
@@ -89,43 +98,55 @@ class Opener:
                 raise key_file_unreadable(path, reason.rstrip(".").lower()) from error
         return self._key
 
+    @asynccontextmanager
+    async def _agent_keys(self) -> AsyncIterator[Sequence[asyncssh.SSHKeyPair]]:
+        """The keys of the running agent, which signs with them while the block lasts; none unless it may be asked."""
+        if not self._settings.use_agent:
+            yield []
+            return
+        try:
+            agent = await asyncssh.connect_agent()
+        except (OSError, asyncssh.ChannelOpenError) as error:
+            raise agent_unreachable() from error
+        async with agent:
+            yield list(await agent.get_keys())
+
     def _meaning(self, error: Exception, judge: "_Judge") -> SiteHaulError:
         if isinstance(error, asyncssh.HostKeyNotVerifiable):
-            return untrusted(self.server, judge.seen, is_new=self._knows_nothing)
-        if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason and not self._knows_nothing:
+            return untrusted(self.server, judge.seen, is_new=not judge.knows_any)
+        if isinstance(error, asyncssh.KeyExchangeFailed) and "host key" in error.reason and judge.knows_any:
             return untrusted(self.server, None, is_new=False)
         return connecting_error(error, self.server, self._settings.username)
 
-    @property
-    def _knows_nothing(self) -> bool:
-        return self._settings.host_key is None and self._settings.known_hosts_file is None
-
 
 class _Judge(asyncssh.SSHClient):
-    """Is asked about host keys that are not in the list of known ones, and remembers what was seen."""
+    """Knows the host keys that are known, is asked about all others, and remembers what was seen."""
 
     def __init__(self, settings: SftpSettings) -> None:
         self._fingerprints = settings.fingerprints
+        self._given = [asyncssh.import_public_key(line) for line in settings.public_keys]
+        self.listed: asyncssh.SSHKnownHosts | None = None
+        self.knows_any = settings.host_key is not None
         self.seen: asyncssh.SSHKey | None = None
+
+    def known(self, host: str, addr: str, port: int | None) -> tuple[Sequence[object], ...]:
+        """What is known about the host: trusted keys, authorities and so on, in asyncssh's order."""
+        if self.listed is None:
+            return self._given, [], []
+        trusted, authorities, *others = self.listed.match(host, addr, port)
+        self.knows_any = self.knows_any or bool(trusted or authorities)
+        return [*self._given, *trusted], authorities, *others
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         self.seen = key
         return key.get_fingerprint() in self._fingerprints
 
 
-def _known(settings: SftpSettings) -> object:
-    """The host keys that are known, as asyncssh takes them; never None, which would mean any."""
-    given = [asyncssh.import_public_key(line) for line in settings.public_keys]
+def _listed(settings: SftpSettings) -> asyncssh.SSHKnownHosts | None:
     if settings.known_hosts_file is None:
-        return given, [], []
+        return None
     try:
-        listed = asyncssh.read_known_hosts(str(settings.known_hosts_file))
+        return asyncssh.read_known_hosts(str(settings.known_hosts_file))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise known_hosts_unreadable(settings.known_hosts_file, reason.rstrip(".").lower()) from error
-
-    def match(host: str, addr: str, port: int | None) -> tuple[object, ...]:
-        trusted, *others = listed.match(host, addr, port)
-        return [*given, *trusted], *others
-
-    return match

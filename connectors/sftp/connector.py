@@ -180,8 +180,7 @@ class SftpConnector(StagedTreeConnector):
 
     @asynccontextmanager
     async def _reading(self, entry: Entry, offset: int, length: int | None) -> AsyncIterator[AsyncIterator[bytes]]:
-        count = expected_bytes(entry, offset, length) or 0
-        reader = Reader(self.server, entry, offset, count)
+        reader = Reader(self.server, entry, offset, expected_bytes(entry, offset, length))
         try:
             yield reader.chunks(await reader.begin())
         finally:

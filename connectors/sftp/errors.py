@@ -170,6 +170,22 @@ def known_hosts_unreadable(path: object, reason: str) -> ConfigurationError:
     )
 
 
+def agent_unreachable() -> ConfigurationError:
+    """The connection is to sign in with the agent's keys, and there is no agent."""
+    return ConfigurationError(
+        "agent-unreachable",
+        "The SSH agent cannot be reached.",
+        fix="Start ssh-agent for the user who runs SiteHaul (SSH_AUTH_SOCK names it), or use a private key file.",
+    )
+
+
+def size_unknown(shown: str) -> ItemError:
+    """Nobody says how long a file is."""
+    return ItemError(
+        "size-unknown", f"{shown} was not read: the server does not say how long it is.", fix="Copy it by other means."
+    )
+
+
 def connecting_error(error: BaseException, server: str, username: str) -> SiteHaulError:
     """Why no connection came about."""
     if isinstance(error, asyncssh.ChannelOpenError):

@@ -69,6 +69,11 @@ class Answer:
     kind: int
     data: memoryview
 
+    @classmethod
+    def of(cls, status: int) -> "Answer":
+        """An answer that carries nothing."""
+        return cls(_STATUS, memoryview(struct.pack(">I", status)))
+
     @property
     def status(self) -> int:
         """The status; that of an answer that carries something is OK."""
@@ -231,6 +236,11 @@ def ask_space(path: bytes) -> Request:
 def ask_limits() -> Request:
     """limits@openssh.com: how much one request may carry."""
     return Request(_EXTENDED, _text(b"limits@openssh.com"))
+
+
+def is_handle(answer: Answer) -> bool:
+    """Whether something was opened."""
+    return answer.kind == _HANDLE
 
 
 def handle(answer: Answer) -> bytes:

@@ -67,7 +67,7 @@ class Server:
     async def list_folder(self, path: PathParts) -> Listing:
         """What is directly in the folder. Names of one folder come over one connection."""
         channel = await self.channels.any()
-        [opened] = await channel.exchange(sftp.open_folder(self.name(path)))
+        opened = await channel.open(sftp.open_folder(self.name(path)))
         if opened.status:
             raise await self._not_listed(opened, path)
         handle = understood(sftp.handle, opened, self._address)

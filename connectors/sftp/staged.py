@@ -75,9 +75,9 @@ class StagedFile:
         `disk-full`, `read-only`."""
         channel = await self._server.channels.any()
         self._may_be_there = True
-        [opened] = await channel.exchange(sftp.open_file(self._name, _NEW))
+        opened = await channel.open(sftp.open_file(self._name, _NEW))
         if opened.status in (Status.FAILURE, Status.EXISTS):
-            _, opened = await channel.exchange(sftp.remove(self._name), sftp.open_file(self._name, _NEW))
+            opened = await channel.open(sftp.remove(self._name), sftp.open_file(self._name, _NEW))
         if opened.status:
             self._may_be_there = False
             if opened.status in GONE:
@@ -109,17 +109,13 @@ class StagedFile:
     async def publish(self, expected: Entry | None) -> Stored:
         """Make the file visible as its path. PreconditionFailed `destination-changed`; ItemError `cannot-replace`;
         RetryableError `publish-unknown`."""
-        channel = await self._server.channels.any()
-        try:
-            if expected is None:
-                await self._create_visible(channel)
-            else:
-                check_expected(self._shown, await self._server.look(self._path), expected)
-                await self._replace(channel)
-        except RetryableError as error:
-            if error.code != "unreachable":
-                raise
-            return await self._after_lost_answer(error)
+        if expected is None:
+            how = creating(await self._server.channels.any())
+            if how is not Creating.LINK or not await self._link():
+                await self._rename(look_first=how is not Creating.RENAME)
+        else:
+            check_expected(self._shown, await self._server.look(self._path), expected)
+            await self._replace()
         self._may_be_there = False
         return self._stored(self._found)
 
@@ -148,7 +144,7 @@ class StagedFile:
             return channel
         async with self._opening:
             if channel not in self._handles:
-                [opened] = await channel.exchange(sftp.open_file(self._name, sftp.WRITE))
+                opened = await channel.open(sftp.open_file(self._name, sftp.WRITE))
                 await self._check(opened)
                 self._handles[channel] = understood(sftp.handle, opened, self._shown)
         return channel
@@ -170,32 +166,45 @@ class StagedFile:
         if answer.status:
             raise await self._server.failure(answer, self._path, "write")
 
-    async def _create_visible(self, channel: Channel) -> None:
-        how = creating(channel)
-        name = self._server.name(self._path)
-        if how is Creating.LINK:
-            [answer] = await channel.exchange(sftp.link(self._name, name))
-            if not answer.status:
-                [answer] = await channel.exchange(sftp.remove(self._name))
-                return
-            how = Creating.LOOK  # the disk may know no second names
-        if how is Creating.LOOK:
+    async def _link(self) -> bool:
+        """Give the file its name as a second one; whether that was possible."""
+        answer = await self._published(sftp.link(self._name, self._server.name(self._path)))
+        if answer.status:
+            return False  # something is there, or the disk knows no second names
+        with suppress(SiteHaulError):
+            await self._server.remove_file(self._staged)
+        return True
+
+    async def _rename(self, *, look_first: bool) -> None:
+        if look_first:
             await self._refuse_what_is_there()
-        [answer] = await channel.exchange(sftp.rename(self._name, name))
+        answer = await self._published(sftp.rename(self._name, self._server.name(self._path)))
         if answer.status:
             await self._refuse_what_is_there()
             raise await self._not_published(answer)
 
-    async def _replace(self, channel: Channel) -> None:
+    async def _replace(self) -> None:
+        channel = await self._server.channels.any()
         if not channel.supports("posix-rename@openssh.com=1"):
             raise ItemError(
                 "cannot-replace",
                 f"{self._shown} cannot be replaced: the server offers no way to do so in one step.",
                 fix="Move the older file away, or use a server with the extension posix-rename@openssh.com.",
             )
-        [answer] = await channel.exchange(sftp.replace(self._name, self._server.name(self._path)))
+        answer = await self._published(sftp.replace(self._name, self._server.name(self._path)))
         if answer.status:
             raise await self._not_published(answer)
+
+    async def _published(self, request: Request) -> Answer:
+        """The answer to the step that makes the file visible, or what it must have been."""
+        channel = await self._server.channels.any()
+        try:
+            [answer] = await channel.exchange(request)
+        except RetryableError as lost:
+            if await self._was_published(lost):
+                return Answer.of(Status.OK)
+            raise
+        return answer
 
     async def _refuse_what_is_there(self) -> None:
         if await self._server.find(self._path) is not None:
@@ -208,21 +217,20 @@ class StagedFile:
             return await self._server.failure(answer, self._path, "publish")
         return error_of(answer, self._shown, "publish")
 
-    async def _after_lost_answer(self, lost: RetryableError) -> Stored:
-        """Whether it was carried out. If the staged file is still there it is removed, which also keeps the server from
-        renaming it later."""
+    async def _was_published(self, lost: RetryableError) -> bool:
+        """Whether a step whose answer was lost was carried out; RetryableError `publish-unknown` when that cannot be
+        known. A staged file that is still there is removed, which also keeps the server from renaming it later."""
         try:
             was_there = await self._server.remove_file(self._staged)
             self._may_be_there = False
             found = await self._server.find(self._path)
         except SiteHaulError as error:
             raise self._unknown() from error
-        assert self._found is not None
-        if found is None and was_there:
-            raise lost
-        if found is None or was_there or found.version != self._found.version:
+        is_ours = found is not None and self._found is not None and found.version == self._found.version
+        if is_ours == was_there:
+            # Gone without having arrived; or there in both places, as between the two steps of OpenSSH's rename.
             raise self._unknown() from lost
-        return self._stored(found)
+        return is_ours
 
     def _unknown(self) -> RetryableError:
         return RetryableError(
