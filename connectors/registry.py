@@ -14,6 +14,7 @@ from connectors.box.settings import BoxSettings
 from connectors.dropbox.settings import DropboxSettings
 from connectors.egnyte.settings import EgnyteSettings
 from connectors.filesystem.settings import FilesystemSettings
+from connectors.gcs.settings import GcsSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.s3.settings import S3Settings
 from connectors.sftp.settings import SftpSettings
@@ -94,6 +95,12 @@ KINDS = {
             "a bucket of Amazon S3, or of any service that speaks like it",
             "connectors.s3.connector:connector_of",
             "s3",
+        ),
+        Kind(
+            GcsSettings,
+            "a bucket of Google Cloud Storage",
+            "connectors.gcs.connector:connector_of",
+            "gcs",
         ),
         Kind(
             BoxSettings,
