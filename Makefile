@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 N ?= 200
 SEED ?= 1
+FILES ?= 2000
+HUGE_BYTES ?= 0
+KINDS ?=
 
-.PHONY: help demo test test-all check bench prove-kills clean lock setup setup-dev test-unit conformance
+.PHONY: help demo test test-all check bench prove-kills prove-round-trips clean lock setup setup-dev test-unit conformance
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
@@ -58,6 +61,9 @@ bench: setup-dev  ## side by side with rclone; writes docs/benchmarks.md
 
 prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make prove-kills N=200 SEED=1
 	@$(BIN)/python -m benchmarks.prove_kills --kills $(N) --seed $(SEED)
+
+prove-round-trips: setup-dev  ## into every kind of system and back: make prove-round-trips KINDS="smb s3" HUGE_BYTES=4400000000
+	@$(BIN)/python -m benchmarks.prove_round_trips $(KINDS) --files $(FILES) --huge-bytes $(HUGE_BYTES)
 
 lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/base.txt
