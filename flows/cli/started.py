@@ -9,6 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from flows.cli.exits import ExitCode
+from flows.cli.lean import leave_pandas_out
 from flows.cli.main import Common
 from flows.cli.ready import ready_server
 from flows.endings import Ending, EndState
@@ -39,6 +40,7 @@ def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> End
 
     Raises what stopped it when that was an error, so that it is told and becomes the exit code as any other.
     """
+    leave_pandas_out()
     ready_server(common)
     ending = _carried_out(common, _flow(name), job, parameters)
     if ending.error is not None:

@@ -1,0 +1,33 @@
+"""What a run can do without."""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+
+def leave_pandas_out() -> None:
+    """Keep pyarrow from loading pandas into this process: it does so with the first array, for 35 MB and a third of a
+    second, and nothing of a run needs it.
+
+    pyarrow looks once and remembers. pandas itself can be imported afterwards, but pyarrow then neither takes nor makes
+    pandas objects here. Nothing happens where pandas is there already.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow
+
+    nowhere = _Nowhere()
+    sys.meta_path.insert(0, nowhere)
+    try:
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(nowhere)
+
+
+class _Nowhere(MetaPathFinder):
+    """Finds no pandas."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is left out of this process", name=fullname)
