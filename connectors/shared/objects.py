@@ -169,8 +169,10 @@ class ObjectService(Protocol):
         """Begin an upload in parts."""
         ...
 
-    async def copy(self, found: Found, to_key: str) -> None:
-        """Copy an object with its metadata, over whatever is there. ConditionFailed when it is not in this version."""
+    async def copy(self, found: Found, to_key: str) -> str | None:
+        """Copy an object with its metadata; the copy's version, None if it is not told. ConditionFailed when the object
+        is not in this version. PreconditionFailed when something is there and the service has a condition for that;
+        it is copied over otherwise."""
         ...
 
     async def delete(self, key: str, version_id: str | None) -> None:

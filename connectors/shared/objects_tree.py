@@ -8,13 +8,13 @@ the connection's root until somebody empties it.
 import asyncio
 import json
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from connectors.shared.completion import surely
+from connectors.shared.completion import surely, to_the_end
 from connectors.shared.giving import source_changed
 from connectors.shared.objects import ConditionFailed, Found, Keys, ObjectService, is_hidden
 from connectors.shared.objects_upload import ObjectUpload
@@ -193,20 +193,25 @@ class ObjectTree(TreeConnector):
         """Copy everything, then remove it where it was; the copies are removed if not everything could be copied."""
         objects = await self._objects_of(entry, path)
         prefix, new_prefix = self.keys.key(path), self.keys.key(to)
-        moved = {found.key: new_prefix + found.key[len(prefix) :] for found in objects}
+        copies: dict[str, str | None] = {}
+
+        async def copy(found: Found) -> None:
+            to_key = new_prefix + found.key[len(prefix) :]
+            copies[to_key] = await to_the_end(self.service.copy(found, to_key))
+
         try:
-            await at_once(objects, lambda found: self.service.copy(found, moved[found.key]), AT_ONCE)
+            await at_once(objects, copy, AT_ONCE)
         except BaseException as error:
-            await surely(self._remove(moved.values()))
+            await surely(self._remove_copies(copies))
             if isinstance(error, ConditionFailed):
                 raise source_changed(self.shown(path)) from error
             raise
-        await self._remove_what_was_copied(entry, path, objects, list(moved.values()))
+        await self._remove_what_was_copied(entry, path, objects, copies)
         await self._keep_folder_around(path)
         self.folders.forget(path)
 
     async def _remove_what_was_copied(
-        self, entry: Entry, path: PathParts, objects: Sequence[Found], copies: Sequence[str]
+        self, entry: Entry, path: PathParts, objects: Sequence[Found], copies: Mapping[str, str | None]
     ) -> None:
         """After an error the copies stay: what was to be removed may be gone already."""
         if not entry.is_file:
@@ -215,7 +220,7 @@ class ObjectTree(TreeConnector):
         try:
             await self.service.delete(objects[0].key, objects[0].version_id)
         except ConditionFailed as error:
-            await surely(self._remove(copies))
+            await surely(self._remove_copies(copies))
             raise source_changed(self.shown(path)) from error
 
     async def _objects_of(self, entry: Entry, path: PathParts) -> list[Found]:
@@ -243,6 +248,15 @@ class ObjectTree(TreeConnector):
         folder = path[:-1]
         if folder and not is_hidden((folder[0],)) and not await self._has_something(folder):
             await self.service.put_folder(self.keys.folder_key(folder))
+
+    async def _remove_copies(self, copies: Mapping[str, str | None]) -> None:
+        """Remove copies that were made; one that somebody has changed since is not ours any more."""
+
+        async def remove(key: str) -> None:
+            with suppress(ConditionFailed):
+                await self.service.delete(key, copies[key])
+
+        await at_once(copies, remove, AT_ONCE)
 
     async def _remove(self, keys: Iterable[str]) -> None:
         await at_once(keys, lambda key: self.service.delete(key, None), AT_ONCE)

@@ -55,7 +55,7 @@ class ObjectUpload:
             return
         if self._session is None:
             self._tree.in_use.add(self._file.staging_key)
-            self._session = await self._tree.service.begin(self._key, self._facts(None), self._file.size_bytes)
+            self._session = await self._begun()
         await self._session.write(part)
 
     async def finish(self) -> None:
@@ -87,6 +87,10 @@ class ObjectUpload:
             pass  # the next try begins another upload; this one is swept, or expires by the service's own rules
         finally:
             self._tree.in_use.discard(self._file.staging_key)
+
+    async def _begun(self) -> Session:
+        """An upload in parts that has begun; where the service wants its condition now, that is given."""
+        return await self._tree.service.begin(self._key, self._facts(None), self._file.size_bytes)
 
     async def _publish(self, facts: Facts, condition: Condition) -> Published:
         if self._session is not None:
