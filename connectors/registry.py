@@ -15,6 +15,7 @@ from connectors.dropbox.settings import DropboxSettings
 from connectors.egnyte.settings import EgnyteSettings
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.gcs.settings import GcsSettings
+from connectors.google_drive.settings import GoogleDriveSettings
 from connectors.procore.settings import ProcoreSettings
 from connectors.s3.settings import S3Settings
 from connectors.sftp.settings import SftpSettings
@@ -64,6 +65,13 @@ KINDS = {
             "a local folder or a mounted file share",
             "connectors.filesystem.connector:FilesystemConnector",
             "filesystem",
+        ),
+        Kind(
+            GoogleDriveSettings,
+            "a folder of a Google Drive, a person's or a shared one",
+            "connectors.google_drive.connector:GoogleDriveConnector",
+            "google-drive",
+            "connectors.google_drive.signing:sign_in",
         ),
         Kind(
             DropboxSettings,

@@ -1,0 +1,1 @@
+"""Google Drive: a person's My Drive or a shared drive."""
