@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import listings, planning, transfers, windows
+from benchmarks import destinations, listings, planning, transfers, windows
 from benchmarks.measure import machine
 from benchmarks.table import Table
 
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Path], Table]] = {
     "small-no-latency": lambda folder: transfers.small_files(folder, latency_ms=0),
     "small-redirects": lambda folder: transfers.small_files(folder, latency_ms=30, redirects=True),
     "again": listings.nothing_changed,
+    **destinations.measurements(),
 }
 _RESULTS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 _HEAD = """# Measured figures

@@ -2,6 +2,7 @@
 
     python -m benchmarks.alone list SIMULATOR FOLDER    list the simulated project with the connector and the inventory
     python -m benchmarks.alone copy SIMULATOR FOLDER    list, plan and copy it into FOLDER/copied with the engine
+    python -m benchmarks.alone walk SETTINGS FOLDER     list the folder "listed" of the connection in a JSON file
 
 `own_seconds` is processor time of this process: what is left when all waiting is taken away.
 """
@@ -16,11 +17,10 @@ from pydantic import SecretStr
 
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.procore.settings import ProcoreSettings
-from connectors.registry import make_connector, require_destination
-from connectors.tokens import MemoryTokenStore
+from connectors.registry import make_connector, require_destination, settings_of
+from connectors.shared.services import Services
 from migration.actions import ActionKind
 from migration.analysis import analyze, analyze_destination
-from migration.budget import UnlimitedBudget
 from migration.clock import SystemClock
 from migration.contract import Destination, Source
 from migration.inventory import Inventory
@@ -48,16 +48,26 @@ def source_of(simulator: Path) -> tuple[Source, str]:
         client_id=facts["client_id"],
         client_secret=SecretStr(facts["client_secret"]),
     )
-    source = make_connector(settings, budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=_CLOCK)
+    source = make_connector(settings, Services())
     return source, str(facts["projects"][0]["id"])
 
 
 async def list_project(simulator: Path, folder: Path) -> dict[str, float]:
     """List the first project; what it took."""
     opened, project = source_of(simulator)
+    return await _listed(opened, project, folder)
+
+
+async def walk(settings: Path, folder: Path) -> dict[str, float]:
+    """List a folder of any connection; what it took."""
+    text = await asyncio.to_thread(settings.read_bytes)
+    return await _listed(make_connector(settings_of(text), Services()), "listed", folder)
+
+
+async def _listed(opened: Source, root: str, folder: Path) -> dict[str, float]:
     async with opened as source:
         began, own = time.perf_counter(), time.process_time()
-        inventory = await analyze(source, (project,), folder, run_id="alone", clock=_CLOCK, progress=unwatched)
+        inventory = await analyze(source, (root,), folder, run_id="alone", clock=_CLOCK, progress=unwatched)
         own_seconds = time.process_time() - own
         seconds = time.perf_counter() - began
     header = inventory.header
@@ -67,9 +77,7 @@ async def list_project(simulator: Path, folder: Path) -> dict[str, float]:
 async def copy_project(simulator: Path, folder: Path) -> dict[str, float]:
     """Copy the first project; what the transfer took."""
     opened, project = source_of(simulator)
-    archive = make_connector(
-        FilesystemSettings(folder=folder), budget=UnlimitedBudget(), tokens=MemoryTokenStore(), clock=_CLOCK
-    )
+    archive = make_connector(FilesystemSettings(folder=folder), Services())
     job = Job.model_validate({
         "name": "alone",
         "source": {"connection": "office", "path": project},
@@ -131,7 +139,7 @@ def main() -> None:
     """Do what the command line says."""
     what, simulator, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
-    measure = {"list": list_project, "copy": copy_project}[what]
+    measure = {"list": list_project, "copy": copy_project, "walk": walk}[what]
     try:
         import uvloop
     except ImportError:

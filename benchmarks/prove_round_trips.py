@@ -149,7 +149,7 @@ def prove(folder: Path, kind: str, arguments: argparse.Namespace) -> list[str]:
         _prepare(place, arguments.huge_bytes)
         place.run("connect", "procore", "office", "--simulator", str(place.simulator.folder),
                   "--hourly-calls", "1000000", "--spike-calls", "100000")  # fmt: skip
-        place.run("connect", store.kind, "store", *store.words)
+        place.run("connect", store.kind, "store", *store.options.words)
         _Trip(place, store, checks).judge()
     seconds = time.monotonic() - began
     print(
@@ -224,6 +224,7 @@ class _Trip:
     def _judge_store(self, there: Ran) -> None:
         say, reader = self._checks.say, self._store.reader
         found = reader.hashes(FOLDER)
+        self._expect_rewritten(there, found)
         say(f"{len(found):,} files in the store have the SHA-256s of the project ({reader.name})",
             _differences(found.values(), (row["sha256"] for row in self._truth.values())))  # fmt: skip
         say("every name in the store is the plan's", _differences(found, there.files.values()))
@@ -237,6 +238,18 @@ class _Trip:
             print(f"----  {self._checks.kind}: the store dates its files itself: times are not compared", flush=True)
             return
         say("times are those of the project", self._wrong_times(by_path))
+
+    def _expect_rewritten(self, there: Ran, found: dict[RelativePath, str]) -> None:
+        """What the store changes after it arrived is expected back as the store keeps it."""
+        rewritten = 0
+        for path, row in self._truth.items():
+            there_as = there.files.get(path, ())
+            if there_as in found and Path(there_as[-1]).suffix.lower() in self._store.rewritten_suffixes:
+                rewritten += row["sha256"] != found[there_as]
+                row["sha256"] = found[there_as]
+        if self._store.rewritten_suffixes:
+            suffixes = ", ".join(sorted(self._store.rewritten_suffixes))
+            self._checks.say(f"{rewritten} files ({suffixes}) are expected back as the store rewrote them")
 
     def _wrong_times(self, by_path: dict[RelativePath | None, dict[str, Any]]) -> list[str]:
         times, precision = self._store.reader.times(FOLDER), self._store.time_seconds or 0.0

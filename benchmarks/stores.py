@@ -38,13 +38,39 @@ class Reader(Protocol):
         """When every file below the folder was modified; None where the reader cannot say."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a person says to connect a system: the fields of its settings, secrets apart."""
+
+    folder: Path
+    """Where secrets are put into files."""
+    secrets: Mapping[str, str]
+    values: Mapping[str, object]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options of `sitehaul connect KIND NAME`."""
+        words = [word for name, value in self.values.items() for word in (_option(name), str(value))]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, secret in self.secrets.items():
+            file = self.folder / name
+            file.write_text(secret, "utf-8")
+            file.chmod(0o600)
+            words += [f"{_option(name)}-file", str(file)]
+        return tuple(words)
+
+
+def options(folder: Path, secrets: Mapping[str, str] | None = None, /, **values: object) -> Options:
+    """The settings with these fields; `folder` is where their secrets are put into files."""
+    return Options(folder, secrets or {}, values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Store:
     """A running system, empty."""
 
     kind: str
-    words: tuple[str, ...]
-    """The options of `sitehaul connect KIND NAME`."""
+    options: Options
     reader: Reader
     everything: Callable[[], set[RelativePath]]
     """Every file of the whole system, staged ones included, seen behind its back."""
@@ -56,8 +82,14 @@ class Store:
     """The environment in which rclone knows the system as `store:`."""
     rclone_root: str = ""
     """Where the connection begins, in rclone's words after `store:`."""
-    port: int | None = None
-    """Where it listens, if on one port alone."""
+    rewritten_suffixes: frozenset[str] = frozenset()
+    """Files with these names are changed by the system after they arrived."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The connection's settings, secrets included, for JSON."""
+        values = {name: str(value) if isinstance(value, Path) else value for name, value in self.options.values.items()}
+        return {"kind": self.kind, **values, **self.options.secrets}
 
 
 @dataclass(frozen=True)
@@ -146,16 +178,8 @@ def rclone_environment(kind: str, *, password: str | None = None, **values: obje
     return {f"RCLONE_CONFIG_{NAME.upper()}_{name}": value for name, value in made.items()}
 
 
-def options(folder: Path, secrets: Mapping[str, str] | None = None, /, **values: object) -> tuple[str, ...]:
-    """The options of `sitehaul connect` for settings with these fields; secrets are put into files in the folder."""
-    words = [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, secret in (secrets or {}).items():
-        file = folder / name
-        file.write_text(secret, "utf-8")
-        file.chmod(0o600)
-        words += [f"--{name.replace('_', '-')}-file", str(file)]
-    return tuple(words)
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _moment(ns: int) -> datetime:

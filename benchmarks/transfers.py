@@ -31,7 +31,7 @@ class Ours:
 
 def small_files(folder: Path, *, latency_ms: float, redirects: bool = False, files: int = 2000) -> Table:
     """2,000 files of 20 KB."""
-    options = _options(files=files, file_bytes=20_000, latency_ms=latency_ms, direct=not redirects)
+    options = simulator_options(files=files, file_bytes=20_000, latency_ms=latency_ms, direct=not redirects)
     with workplace(folder, *options) as place:
         place.connect()
         ours = run_job(place, "small")
@@ -53,7 +53,9 @@ def small_files(folder: Path, *, latency_ms: float, redirects: bool = False, fil
 
 def large_files(folder: Path, *, latency_ms: float, files: int = 5, file_bytes: int = 200_000_000) -> Table:
     """5 files of 200 MB, with the evidence that both sides can give: a SHA-256 of what is stored."""
-    with workplace(folder, *_options(files=files, file_bytes=file_bytes, latency_ms=latency_ms, direct=True)) as place:
+    with workplace(
+        folder, *simulator_options(files=files, file_bytes=file_bytes, latency_ms=latency_ms, direct=True)
+    ) as place:
         place.connect()
         ours = run_job(place, "large")
         copied = folder / "rclone"
@@ -75,7 +77,7 @@ def large_files(folder: Path, *, latency_ms: float, files: int = 5, file_bytes: 
 
 def ranges(folder: Path, *, file_bytes: int = 200_000_000, bytes_per_second: int = 20_000_000) -> Table:
     """One file from a source that gives each connection 20 MB/s: one stream against parallel ranges."""
-    options = _options(files=1, file_bytes=file_bytes, latency_ms=30, direct=True)
+    options = simulator_options(files=1, file_bytes=file_bytes, latency_ms=30, direct=True)
     with workplace(folder, *options, "--switch", f"bytes_per_second={bytes_per_second}") as place:
         place.connect()
         one = run_job(place, "one-stream", "--set", "performance.range_connections=1")
@@ -88,7 +90,7 @@ def ranges(folder: Path, *, file_bytes: int = 200_000_000, bytes_per_second: int
 
 def one_huge_file(folder: Path, *, file_bytes: int = 5 * 2**30) -> Table:
     """A 5 GiB file: what it takes in memory."""
-    with workplace(folder, *_options(files=1, file_bytes=file_bytes, latency_ms=0, direct=False)) as place:
+    with workplace(folder, *simulator_options(files=1, file_bytes=file_bytes, latency_ms=0, direct=False)) as place:
         place.connect()
         ours = run_job(place, "huge")
     table = Table("One file of 5 GiB")
@@ -134,6 +136,7 @@ def rclone_copy(place: Workplace, destination: Path, *options: str) -> Measured:
     ])  # fmt: skip
 
 
-def _options(*, files: int, file_bytes: int, latency_ms: float, direct: bool) -> list[str]:
+def simulator_options(*, files: int, file_bytes: int, latency_ms: float, direct: bool) -> list[str]:
+    """The simulator's command line for a project of such files."""
     words = ["--files", str(files), "--file-bytes", str(file_bytes), "--latency-ms", str(latency_ms)]
     return [*words, "--switch", f"direct_bytes={str(direct).lower()}"]
