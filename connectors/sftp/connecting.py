@@ -24,6 +24,9 @@ from migration.errors import SiteHaulError
 
 _CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
 """First those that cost the least processor time; the others follow in asyncssh's order."""
+_HOST_KEY_KINDS = (
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
+)  # fmt: skip
 _KEEPALIVE_SECONDS = 15
 _KEEPALIVES_LOST = 3
 
@@ -78,6 +81,9 @@ class Opener:
             "keepalive_count_max": _KEEPALIVES_LOST,
             "login_timeout": settings.connect_timeout_seconds,
         }
+        if judge.listed is None and judge.kinds:
+            # Others are accepted as well, so that what the server shows instead can be told.
+            how["server_host_key_algs"] = sorted(_HOST_KEY_KINDS, key=lambda kind: kind not in judge.kinds)
         return await asyncssh.connect(settings.host, settings.port, **how)
 
     async def _channel(self, connection: asyncssh.SSHClientConnection) -> Channel:
@@ -128,6 +134,12 @@ class _Judge(asyncssh.SSHClient):
         self.listed: asyncssh.SSHKnownHosts | None = None
         self.knows_any = settings.host_key is not None
         self.seen: asyncssh.SSHKey | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Of what kinds the given keys are, as they sign."""
+        kinds = {key.get_algorithm() for key in self._given}
+        return frozenset(kinds | ({"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in kinds else set()))
 
     def known(self, host: str, addr: str, port: int | None) -> tuple[Sequence[object], ...]:
         """What is known about the host: trusted keys, authorities and so on, in asyncssh's order."""
