@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from connectors.azure.settings import AzureSettings
 from connectors.box.settings import BoxSettings
 from connectors.dropbox.settings import DropboxSettings
 from connectors.egnyte.settings import EgnyteSettings
@@ -103,6 +104,12 @@ KINDS = {
             "a bucket of Amazon S3, or of any service that speaks like it",
             "connectors.s3.connector:connector_of",
             "s3",
+        ),
+        Kind(
+            AzureSettings,
+            "a container of Azure Blob Storage",
+            "connectors.azure.connector:AzureConnector",
+            "azure",
         ),
         Kind(
             GcsSettings,

@@ -1,5 +1,4 @@
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,11 +11,11 @@ from connectors.s3.settings import S3Settings
 from connectors.shared.services import Services
 from migration.entries import PathParts
 from tests.contract.place import MODIFIED, Place, Row
-from tests.servers.certificates import Certificate
 from tests.servers.http_faults import HttpProxy
 from tests.servers.http_faults import running as faults_before
 from tests.servers.programs import free_ports
 from tests.servers.s3 import S3
+from tests.servers.strangers import stranger
 
 TRASH = ".sitehaul-trash"
 
@@ -106,20 +105,6 @@ async def opened(server: S3, folder: Path, *, versioned: bool = False) -> AsyncI
     with faults_before(server.url) as proxy:
         async with stranger(folder) as tls_url:
             yield S3Place(server, proxy, tls_url, versioned=versioned)
-
-
-@asynccontextmanager
-async def stranger(folder: Path) -> AsyncIterator[str]:
-    """The address of a server whose certificate nobody knows."""
-    certificate = Certificate.made(folder / "certificate")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate.file, certificate.key)
-
-    async def ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    async with await asyncio.start_server(ended, "127.0.0.1", 0, ssl=context) as listening:
-        yield f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
 
 
 ROWS = (Row("s3", opened, "s3_server"),)
