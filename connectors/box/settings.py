@@ -46,7 +46,7 @@ class BoxSettings(ConnectionSettings):
     )
     api_url: str = Field(default="https://api.box.com", description="Box's address for calls.")
     upload_url: str = Field(default="https://upload.box.com/api", description="Box's address for uploads.")
-    account_url: str = Field(
+    sign_in_url: str = Field(
         default="https://account.box.com/api/oauth2", description="Box's address where persons agree."
     )
     ca_file: Path | None = Field(
@@ -55,7 +55,7 @@ class BoxSettings(ConnectionSettings):
     connect_timeout_seconds: float = Field(default=15.0, gt=0, description="How long to wait for a connection.")
     read_timeout_seconds: float = Field(default=120.0, gt=0, description="How long to wait for bytes.")
 
-    @field_validator("api_url", "upload_url", "account_url")
+    @field_validator("api_url", "upload_url", "sign_in_url")
     @classmethod
     def _address_is_safe(cls, value: str) -> str:
         return checked_address(value)

@@ -93,7 +93,7 @@ def authorization_url(settings: BoxSettings) -> str:
         "client_id": settings.client_id or "",
         "redirect_uri": settings.redirect_uri,
     }
-    return f"{settings.account_url}/authorize?{urlencode(values)}"
+    return f"{settings.sign_in_url}/authorize?{urlencode(values)}"
 
 
 async def sign_in(settings: BoxSettings, services: Services, *, tell: Tell, ask: Ask) -> None:

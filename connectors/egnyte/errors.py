@@ -29,7 +29,7 @@ _BY_STATUS: dict[int, tuple[type[SiteHaulError], str, str, str]] = {
     401: (FatalError, "sign-in-expired", "the sign-in is no longer valid",
           "A changed password or a withdrawn permission ends it: connect it again."),
     403: (ItemError, "permission-denied", "the user may not do that there",
-          "Give the user the permission Editor or Full on the folder."),
+          "Give the user the permission Full on the folder; Editor may not move files."),
     404: (ItemError, "not-found", "it is not there", "Run again; the next analysis sees what is there now."),
     409: (ItemError, "conflict", "something else is there", "Run again; the next plan decides anew."),
     413: (ItemError, "file-too-large", "the file is larger than Egnyte takes", "Leave the file out."),

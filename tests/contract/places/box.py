@@ -47,7 +47,7 @@ class BoxPlace(Place):
             "folder": self.name,
             "api_url": self.cloud.urls["api"],
             "upload_url": self.cloud.urls["upload"],
-            "account_url": self.cloud.urls["account"],
+            "sign_in_url": self.cloud.urls["account"],
         }
         if self.in_parts:
             values |= {"grant": "key", "key_file": key_file(self.cloud, self.folder), "enterprise_id": None}
