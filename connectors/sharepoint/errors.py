@@ -36,7 +36,8 @@ _MEANINGS: Mapping[str, _Row] = MappingProxyType(
     {
         "signed-out": (
             FatalError, "sign-in-refused", "Microsoft does not accept the sign-in",
-            "Check tenant and cloud of the connection: a token of another of Microsoft's clouds is refused like that.",
+            "Check that an administrator has consented to what the app may do, and tenant and cloud of the connection: "
+            "a token of another of Microsoft's clouds is refused like that.",
         ),
         "denied": (ItemError, "permission-denied", "the app or the person may not do that there", _RIGHTS),
         "missing": (ItemError, "not-found", "it is not there", "Run again; the next analysis sees what is there now."),
@@ -144,6 +145,8 @@ _SIGN_IN: Mapping[int, tuple[str, str]] = MappingProxyType(
             "a second factor is wanted",
             "Connect again with `sitehaul connect` and complete the second factor in the browser.",
         ),
+        70018: ("the person declined", "Connect it again with `sitehaul connect` and agree in the browser."),
+        70020: ("nobody has entered the code in time", "Connect it again with `sitehaul connect` and be quicker."),
         50034: ("there is no such person in the tenant", "Check the user name and the tenant ID."),
     }
 )

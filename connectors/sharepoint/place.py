@@ -9,7 +9,7 @@ from typing import Any
 from connectors.sharepoint.graph import Graph, escaped
 from connectors.sharepoint.settings import SharePointSettings
 from connectors.sharepoint.shapes import SELECTED
-from migration.errors import FatalError
+from migration.errors import FatalError, ItemError
 
 _NOT_THERE = frozenset({400, 404})
 """A host that is none of the tenant's is answered 400."""
@@ -38,7 +38,15 @@ class Drive:
 
 
 async def find_drive(graph: Graph, settings: SharePointSettings) -> Drive:
-    """The drive, in two or three calls. FatalError `root-missing` says what is not there."""
+    """The drive, in two or three calls. FatalError `root-missing` says what is not there; what the app may not see at
+    all is a FatalError, too."""
+    try:
+        return await _found(graph, settings)
+    except ItemError as error:
+        raise FatalError(error.code, error.message, fix=error.fix) from error
+
+
+async def _found(graph: Graph, settings: SharePointSettings) -> Drive:
     shown = await _drive(graph, settings)
     if shown.get("driveType") == "personal":
         raise FatalError(

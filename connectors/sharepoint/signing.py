@@ -70,13 +70,21 @@ class SignIn(Renewing):
             )  # fmt: skip
             return ask(app)
 
-    def _client(self) -> httpx.Client:
+    def _client(self) -> "_Client":
         timeouts = self._settings.timeouts
-        return httpx.Client(
+        return _Client(
             verify=self._tls or ssl.create_default_context(),
             timeout=httpx.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds),
             trust_env=False,
         )
+
+
+class _Client(httpx.Client):
+    """What MSAL speaks through. It gives some values of forms as bytes, as `requests` takes them."""
+
+    def post(self, url: Any, *, data: Any = None, **how: Any) -> httpx.Response:
+        form = {name: value.decode() if isinstance(value, bytes) else value for name, value in (data or {}).items()}
+        return super().post(url, data=form, **how)
 
 
 async def sign_in(settings: SharePointSettings, services: Services, *, tell: Tell, ask: Ask) -> None:  # noqa: ARG001
@@ -91,7 +99,7 @@ async def sign_in(settings: SharePointSettings, services: Services, *, tell: Tel
     tell(f"Enter this code there: {flow['user_code']}")
     seconds, ends_at = float(flow.get("interval", 5)), clock.monotonic() + float(flow.get("expires_in", 900))
     # MSAL waits between its questions by itself, in its thread, unless the flow seems to be over.
-    once = {**flow, "expires_at": 0}
+    once = {**flow, "expires_at": 0, "interval": 1}
     while True:
         await clock.sleep(seconds)
         values = await signing.asked(lambda app: app.acquire_token_by_device_flow(once), accept=_PENDING)
@@ -147,10 +155,10 @@ def _unreadable(settings: SharePointSettings, what: str) -> ConfigurationError:
 def _translated(settings: SharePointSettings) -> Iterator[None]:
     try:
         yield
-    except httpx.HTTPStatusError as error:
+    except (msal.exceptions.MsalServiceError, httpx.HTTPStatusError) as error:
         raise RetryableError(
             "unreachable",
-            f"Microsoft's sign-in does not work at the moment (HTTP {error.response.status_code}).",
+            f"Microsoft's sign-in does not work at the moment ({error}).".replace("\n", " "),
             fix="Look at Microsoft's service health, and run again later.",
         ) from error
     except httpx.TransportError as error:

@@ -161,6 +161,13 @@ def test_msal_is_told_of_a_wrong_secret_in_microsofts_words(cloud: Cloud) -> Non
     assert result["error_codes"] == [7000215]
 
 
+def test_a_tenant_that_is_not_there_is_refused_with_its_own_number(cloud: Cloud) -> None:
+    """AADSTS90002 "InvalidTenantName": https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
+    answer = get(f"{cloud.url}/00000000-0000-0000-0000-000000000009/v2.0/.well-known/openid-configuration")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_tenant")
+    assert answer.json()["error_description"].startswith("AADSTS90002: Tenant")
+
+
 @pytest.mark.parametrize("wrong", [{"aud": "https://elsewhere.example"}, {"exp": 1}, {"iss": "x"}, {"sub": "x"}])
 def test_an_assertion_is_checked(cloud: Cloud, wrong: dict[str, Any]) -> None:
     keys = cloud.credentials

@@ -35,6 +35,7 @@ _CODES = {
     "unauthorized_client": 700016, "invalid_client": 7000215, "invalid_scope": 1002012, "invalid_grant": 70000,
     "authorization_pending": 70016, "authorization_declined": 70018, "expired_token": 70020,
     "bad_verification_code": 70019, "unsupported_grant_type": 70003, "invalid_request": 900144,
+    "invalid_tenant": 90002,
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ class SignIn:
         """Answer one call to the sign-in host."""
         tenant, _, rest = call.path.lstrip("/").partition("/")
         if tenant.lower() not in _TENANTS:
-            raise problem("invalid_request", f"Tenant '{tenant}' not found.")
+            raise problem("invalid_tenant", f"Tenant '{tenant}' not found.")
         if call.method == "GET" and rest == "v2.0/.well-known/openid-configuration":
             return json_answer(self._discovery(tenant))
         if call.method == "GET" and rest == "discovery/v2.0/keys":
