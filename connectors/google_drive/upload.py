@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PART_BYTES = 32 * PIECE_BYTES
 WHOLE_BYTES_MAX = 5_000_000
 """More than this is not to be sent together with its metadata."""
+_NOT_DONE = frozenset({"upload-lost", "rate-limited", "overloaded"})
 
 
 class GoogleDriveUpload:
@@ -111,7 +112,7 @@ class GoogleDriveUpload:
         if is_large and await self._connector.named(self._parent, self._file.path[-1], self._shown):
             raise destination_changed(self._shown, "something is there now")
         try:
-            record = await self._sent()
+            record = await self._sent_or_found()
         except ItemError as error:
             if error.code == "not-found":
                 raise self._parent_missing() from error
@@ -128,6 +129,21 @@ class GoogleDriveUpload:
             await self._take_back(record)
             raise destination_changed(self._shown, "something is there now")
         return self._stored(record)
+
+    async def _sent_or_found(self) -> Record:
+        """The new file, also when every answer about it was lost."""
+        try:
+            return await self._sent()
+        except RetryableError as error:
+            if error.code in _NOT_DONE:
+                raise
+            try:
+                record = await self._connector.api.get(self._what, str(self._metadata["id"]))
+            except RetryableError as unknown:
+                raise RetryableError("publish-unknown", error.message, fix=error.fix) from unknown
+            if record is None:
+                raise
+            return record
 
     async def _replaced(self, expected: Entry) -> Stored:
         before = await self._as_expected(expected)
