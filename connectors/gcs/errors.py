@@ -66,7 +66,7 @@ _LARGE: _Meaning = (
 )  # fmt: skip
 
 _BY_REASON: Mapping[str, _Meaning] = {
-    "required": _SIGN_IN, "authError": _SIGN_IN,
+    "authError": _SIGN_IN,
     "forbidden": _DENIED, "insufficientPermissions": _SCOPE,
     "accountDisabled": _BILLING, "billingDisabled": _BILLING, "usageLimits.accessNotConfigured": _BILLING,
     "UserProjectMissing": _PAYER, "userProjectMissing": _PAYER, "UserProjectInvalid": _PAYER,
@@ -118,4 +118,6 @@ def _known(status: int, reason: str, message: str) -> _Meaning | None:
         return _BUCKET if "bucket" in message.lower() and not names_an_object else _GONE
     if status == 400 and "doesn't match calculated" in message:
         return _BROKEN
+    if status == 400 and "user project" in message:
+        return _PAYER
     return _BY_REASON.get(reason) or _BY_STATUS.get(status)
