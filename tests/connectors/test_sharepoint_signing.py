@@ -22,7 +22,7 @@ from connectors.tokens import MemoryTokenStore, Tokens
 from migration.errors import ConfigurationError, FatalError, RetryableError
 from simulator.clouds import graph
 from simulator.clouds.base import Cloud
-from tests.contract.places.sharepoint import settings_of
+from tests.contract.places.sharepoint import Hurried, settings_of
 from tests.contract.steps import walked
 from tests.servers.programs import free_ports
 
@@ -40,22 +40,6 @@ def cloud(shared_cloud: Cloud) -> Iterator[Cloud]:
     yield shared_cloud
     shared_cloud.faults([])
     shared_cloud.settings(device_person="agrees", device_interval_seconds=0)
-
-
-class Hurried:
-    """A clock that does not wait, and tells how long it would have."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        self.passed += max(seconds, 0)
 
 
 def by_certificate(cloud: Cloud, **files: Any) -> SharePointSettings:

@@ -1,6 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +33,22 @@ def settings_of(cloud: Cloud, folder: str = "", **changes: Any) -> SharePointSet
         "ca_file": Path(given["ca_file"]),
     }
     return SharePointSettings(**{**values, **changes})
+
+
+class Hurried:
+    """A clock that does not wait, and tells how long it would have."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed += max(seconds, 0)
 
 
 class SharePointPlace(Place):
