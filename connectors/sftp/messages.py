@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 VERSION = 3
-READ, WRITE, CREATE, TRUNCATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x10, 0x20
+READ, WRITE, CREATE, EXCLUSIVE = 0x01, 0x02, 0x08, 0x20
 """How a file is opened (section 6.3)."""
 
 _INIT, _VERSION = 1, 2

@@ -22,9 +22,7 @@ _log = logging.getLogger(__name__)
 class Channels:
     """A few connections that all work shares."""
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[Channel]], count: int, *, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, connect: Connect, count: int, *, monotonic: Callable[[], float]) -> None:
         self._connect = connect
         self._count = count
         self._monotonic = monotonic

@@ -169,6 +169,34 @@ async def test_work_is_shared_by_several_connections(in_process_ssh: InProcessSs
     assert in_process_ssh.files.content(("large",)) == content_of(12_000_000)
 
 
+async def test_a_server_that_allows_fewer_connections_does_with_fewer(in_process_ssh: InProcessSsh) -> None:
+    asked = 0
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def only_the_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            writer.close()
+            return
+        server_reader, server_writer = await asyncio.open_connection(in_process_ssh.host, in_process_ssh.port)
+        await asyncio.gather(carry(reader, server_writer), carry(server_reader, writer), return_exceptions=True)
+
+    async with await asyncio.start_server(only_the_first, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with connector(in_process_ssh, port=port, connections=3) as destination:
+            for first in range(0, 60, 20):
+                names = [f"{number}" for number in range(first, first + 20)]
+                await asyncio.gather(*(put(destination, (name,), b"content", staging_key=name) for name in names))
+    assert len(in_process_ssh.files.everything()) == 60
+    assert asked == 2
+
+
 async def test_a_lost_connection_is_opened_again(in_process_ssh: InProcessSsh) -> None:
     async with connector(in_process_ssh, connections=1) as destination:
         await put(destination, ("first",), b"content")
@@ -218,7 +246,7 @@ async def test_a_start_up_file_that_prints_is_explained(in_process_ssh: InProces
         def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
             self._channel = chan
 
-        def subsystem_requested(self, subsystem: str) -> bool:
+        def subsystem_requested(self, _subsystem: str) -> bool:
             return True
 
         def session_started(self) -> None:
