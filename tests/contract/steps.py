@@ -23,7 +23,7 @@ NAMES = (
     "-rf",
     "a;b,c=d@e!f$g^h`i.txt",
 )
-"""Names that every system can keep."""
+"""Names that every system can keep, but for one here and there (Egnyte takes no emoji)."""
 
 HOSTILE_NAMES = (
     "CON",

@@ -10,22 +10,24 @@ from tests.contract.place import MODIFIED, Place
 from tests.contract.steps import content_of, cut, entries, is_kept, nothing, put, read, stream
 
 MIB = 1024 * 1024
+SIZES = (0, 1, 20_000, MIB - 1, MIB, MIB + 1, 5_000_003)
 
 
 @pytest.mark.parametrize("chunk", [7_777, 65_536, 3 * MIB])
-@pytest.mark.parametrize("size", [0, 1, 20_000, MIB - 1, MIB, MIB + 1, 5_000_003])
-async def test_a_file_is_stored_as_it_is(destination: Destination, place: Place, size: int, chunk: int) -> None:
-    content = content_of(size)
-    stored = await put(destination, ("file.bin",), content, chunks=stream(cut(content, chunk)))
-    assert await place.content(("file.bin",)) == content
-    assert (stored.name, stored.size_bytes) == ("file.bin", size)
-    assert is_kept(destination, stored.modified_at, MODIFIED)
-    entry = await destination.stat(("file.bin",))
-    assert entry is not None
-    assert (entry.ref, entry.size_bytes, entry.modified_at) == (stored.ref, size, stored.modified_at)
-    assert (await entries(destination))[("file.bin",)].ref == stored.ref
-    assert await read(destination, entry) == content
-    assert await place.everything() == {("file.bin",)}
+async def test_a_file_is_stored_as_it_is(destination: Destination, place: Place, chunk: int) -> None:
+    for size in SIZES:
+        name, content = f"{size}.bin", content_of(size)
+        key = f"key-{size}"
+        stored = await put(destination, (name,), content, chunks=stream(cut(content, chunk)), staging_key=key)
+        assert await place.content((name,)) == content
+        assert (stored.name, stored.size_bytes) == (name, size)
+        assert is_kept(destination, stored.modified_at, MODIFIED)
+        entry = await destination.stat((name,))
+        assert entry is not None
+        assert (entry.ref, entry.size_bytes, entry.modified_at) == (stored.ref, size, stored.modified_at)
+        assert await read(destination, entry) == content
+        assert (await entries(destination))[(name,)].ref == stored.ref
+    assert await place.everything() == {(f"{size}.bin",) for size in SIZES}
 
 
 @pytest.mark.parametrize("size", [0, 20_000, 3 * MIB + 1])

@@ -86,31 +86,32 @@ async def test_paths_begin_at_the_walked_root_and_entries_can_be_opened(source: 
     assert below[("c", "z")].ref == from_the_top[("b", "c", "z")].ref
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_names_arrive_as_they_are(source: Source, place: Place, name: str) -> None:
-    await place.plant((name, name), b"content")
+async def test_names_arrive_as_they_are(source: Source, place: Place) -> None:
+    for name in NAMES:
+        await place.plant((name, name), b"content")
     found = await entries(source)
-    assert set(found) == {(name,), (name, name)}
-    assert await read(source, found[(name, name)]) == b"content"
+    assert set(found) == {(name,) for name in NAMES} | {(name, name) for name in NAMES}
+    for name in NAMES:
+        assert await read(source, found[(name, name)]) == b"content"
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 2 * 1024 * 1024, 2 * 1024 * 1024 + 1, 9_000_001])
+@pytest.mark.parametrize("size", [0, 1, 65_536, 2 * 1024 * 1024 + 1, 9_000_001])
 async def test_content_arrives_whole(source: Source, place: Place, size: int) -> None:
     content = content_of(size)
     await place.plant(("file",), content)
     assert await read(source, (await entries(source))[("file",)]) == content
 
 
-@pytest.mark.parametrize(
-    ("offset", "length"),
-    [(0, 10), (5, None), (999_999, None), (1_000_000, None), (10, 500_000), (999_990, 10), (999_990, 100), (0, 0)],
-)
-async def test_a_part_can_be_read(source: Source, place: Place, offset: int, length: int | None) -> None:
+PARTS = ((0, 10), (5, None), (999_999, None), (1_000_000, None), (10, 500_000), (999_990, 10), (999_990, 100), (0, 0))
+
+
+async def test_a_part_can_be_read(source: Source, place: Place) -> None:
     content = content_of(1_000_000)
     await place.plant(("file",), content)
     entry = (await entries(source))[("file",)]
-    end = None if length is None else offset + length
-    assert await read(source, entry, offset, length) == content[offset:end]
+    for offset, length in PARTS:
+        end = None if length is None else offset + length
+        assert await read(source, entry, offset, length) == content[offset:end], (offset, length)
 
 
 async def changed_content(place: Place, path: PathParts) -> None:
