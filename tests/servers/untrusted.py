@@ -16,7 +16,7 @@ async def untrusted_address(folder: Path) -> AsyncIterator[str]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.file, certificate.key)
 
-    def closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def closed(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     server = await asyncio.start_server(closed, "127.0.0.1", 0, ssl=context)

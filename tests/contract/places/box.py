@@ -25,9 +25,8 @@ class BoxPlace(Place):
 
     repetitions = 0.12
 
-    def __init__(self, cloud: Cloud, folder: Path, untrusted: str, *, in_parts: bool) -> None:
+    def __init__(self, cloud: Cloud, untrusted: str, *, in_parts: bool) -> None:
         self.cloud = cloud
-        self.folder = folder
         self.untrusted_url = untrusted
         self.in_parts = in_parts
         self.name = uuid4().hex[:12]
@@ -49,8 +48,6 @@ class BoxPlace(Place):
             "upload_url": self.cloud.urls["upload"],
             "sign_in_url": self.cloud.urls["account"],
         }
-        if self.in_parts:
-            values |= {"grant": "key", "key_file": key_file(self.cloud, self.folder), "enterprise_id": None}
         return BoxSettings(**{**values, **changes})
 
     def connector(self, *, page_entries: int | None = None, **changes: Any) -> BoxConnector:
@@ -102,7 +99,7 @@ class BoxPlace(Place):
         small.plant_folder((self.name,))
         known = {name: small.credentials[name] for name in ("client_id", "client_secret", "enterprise_id")}
         urls = {f"{host}_url": small.urls[host] for host in ("api", "upload")}
-        return self.connector(grant="client_credentials", **known, **urls)
+        return self.connector(**known, **urls)
 
     async def expire(self) -> bool:
         self.cloud.expire_tokens()
@@ -141,7 +138,7 @@ def key_file(cloud: Cloud, folder: Path) -> Path:
 @asynccontextmanager
 async def opened(cloud: Cloud, folder: Path, *, in_parts: bool) -> AsyncIterator[BoxPlace]:
     async with untrusted_address(folder) as untrusted:
-        place = BoxPlace(cloud, folder, untrusted, in_parts=in_parts)
+        place = BoxPlace(cloud, untrusted, in_parts=in_parts)
         with place.kept:
             yield place
 
