@@ -215,7 +215,7 @@ async def test_every_call_says_who_is_calling(cloud: Cloud) -> None:
         async with SharePointConnector(settings_of(cloud, api_url=address), Services()) as connector:
             assert not (await connector.test()).usable
     assert len(heads) == 1
-    assert "User-Agent: ISV|SiteHaul|SiteHaul/1.0\r\n" in heads[0]
+    assert "user-agent: isv|sitehaul|sitehaul/1.0\r\n" in heads[0].lower()
 
 
 @pytest.mark.parametrize(
