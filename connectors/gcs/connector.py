@@ -36,6 +36,10 @@ _CONTROLS = frozenset(chr(code) for code in (*range(32), 127))
 """Google discourages them: https://cloud.google.com/storage/docs/objects#naming"""
 
 
+WRITING = ("storage.objects.create", "storage.objects.delete")
+"""The permissions that a destination needs besides those to read."""
+
+
 class GcsConnector(ObjectTree):
     """Implements Source, Destination, Movable and Trash of migration/contract.py."""
 
@@ -83,8 +87,10 @@ class GcsConnector(ObjectTree):
 
     async def examine(self) -> tuple[str | None, tuple[Finding, ...]]:
         await self.look(())
+        missing = () if self._settings.read_only else _about_writing(await self.service.missing(WRITING))
         told = await self.service.about_bucket()
-        return self._who, () if told is None else (*self._about_versions(told), *_about_rules(told))
+        about = () if told is None else (*self._about_versions(told), *_about_rules(told))
+        return self._who, (*missing, *about)
 
     def _about_versions(self, told: Mapping[str, Any]) -> tuple[Finding, ...]:
         keeps = bool((told.get("versioning") or {}).get("enabled"))
@@ -121,6 +127,16 @@ class VersionedGcsConnector(GcsConnector):
 def connector_of(settings: GcsSettings, services: Services, **more: Any) -> GcsConnector:
     """The connector for a bucket that keeps versions, or for one that does not."""
     return (VersionedGcsConnector if settings.versioned else GcsConnector)(settings, services, **more)
+
+
+def _about_writing(missing: tuple[str, ...]) -> tuple[Finding, ...]:
+    if not missing:
+        return ()
+    return (
+        Finding("warning", "not-writable",
+                f"The service account can read here, but not write all: it has not {' and '.join(missing)}.",
+                "Give it the role Storage Object User on the bucket, or connect a mere source with --read-only."),
+    )  # fmt: skip
 
 
 def _about_rules(told: Mapping[str, Any]) -> tuple[Finding, ...]:

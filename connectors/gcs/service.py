@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -117,24 +117,32 @@ class GcsService:
     async def put(self, key: str, content: bytes, facts: Facts, condition: Condition) -> Published:
         """As promised. Content that is not what its MD5 says is not stored."""
         md5 = await _md5(content)
+        fields = self._fields(key, facts) | {"md5Hash": md5}
+        reply = await self._inserted(f"write {self.shown(key)}", fields, content, condition, again=False)
+        return await self.published(key, reply, md5)
+
+    async def _inserted(
+        self, what: str, fields: Mapping[str, Any], content: bytes, condition: Condition, *, again: bool
+    ) -> Reply:
         boundary = uuid4().hex
-        body = _related(boundary, self._fields(key, facts) | {"md5Hash": md5}, content)
-        reply = await self.calls.call(
-            f"write {self.shown(key)}",
+        return await self.calls.call(
+            what,
             "POST",
             self.uploading("multipart", condition, fields=_WRITTEN),
             headers={"Content-Type": f"multipart/related; boundary={boundary}"},
-            content=body,
-            again=False,
+            content=_related(boundary, fields, content),
+            again=again,
         )
-        return await self.published(key, reply.json(), md5)
 
-    async def published(self, key: str, answer: Any, md5: str) -> Published:
-        """What was published, given the answer. RetryableError `stored-content-differs`, after it was removed."""
+    async def published(self, key: str, reply: Reply, md5: str) -> Published:
+        """What was published, given the answer. RetryableError `stored-content-differs`, after it was removed, and
+        `answer-lost` when the answer does not tell."""
+        answer = Refusal("", reply.status, reply.headers, reply.content).json()
         generation = generation_of(answer)
         told = answer.get("md5Hash")
         if told is not None and told != md5:
-            await surely(self.delete(key, generation))
+            with suppress(ConditionFailed):  # somebody has replaced it already
+                await surely(self.delete(key, generation))
             raise RetryableError(
                 "stored-content-differs",
                 f"{self.shown(key)}: the service computed another MD5 of what it stored than that of what was sent, so "
@@ -144,13 +152,9 @@ class GcsService:
         return Published(version_id=generation, confirmed_by=None if told is None else "md5")
 
     async def put_folder(self, key: str) -> None:
+        fields = {"name": key, "contentType": "application/x-directory"}
         try:
-            await self.calls.call(
-                f"make the folder {self.shown(key)}",
-                "POST",
-                self.uploading("media", ABSENT, name=key, fields="generation"),
-                headers={"Content-Type": "application/x-directory"},
-            )
+            await self._inserted(f"make the folder {self.shown(key)}", fields, b"", ABSENT, again=True)
         except ConditionFailed:
             return  # it is there
 
@@ -234,6 +238,18 @@ class GcsService:
         values = None if reply.status in _NOT_TOLD else reply.json()
         return values if isinstance(values, dict) else None
 
+    async def missing(self, permissions: Sequence[str]) -> tuple[str, ...]:
+        """Which of these permissions the connection has not; none where Google does not tell.
+
+        https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
+        """
+        url = f"{self._bucket_url}/iam/testPermissions{self._query({'permissions': permissions})}"
+        reply = await self.calls.call("ask for the permissions in the bucket", "GET", url, accept=_NOT_TOLD)
+        values = None if reply.status in _NOT_TOLD else reply.json()
+        if not isinstance(values, dict):
+            return ()
+        return tuple(name for name in permissions if name not in (values.get("permissions") or ()))
+
     def uploading(self, kind: str, condition: Condition, **more: str) -> str:
         """The address of an upload.
 
@@ -262,9 +278,9 @@ class GcsService:
     def _listing(self, query: Mapping[str, str]) -> str:
         return f"{self._bucket_url}/o{self._query(query)}"
 
-    def _query(self, values: Mapping[str, str]) -> str:
+    def _query(self, values: Mapping[str, str | Sequence[str]]) -> str:
         payer = {} if self._settings.billing_project is None else {"userProject": self._settings.billing_project}
-        query = urlencode({**values, **payer}, quote_via=quote, safe="")
+        query = urlencode({**values, **payer}, doseq=True, quote_via=quote, safe="")
         return f"?{query}" if query else ""
 
     def _is_gone(self, what: str, reply: Reply) -> bool:

@@ -78,7 +78,7 @@ class GcsSession:
                     raise
                 reply = await self._status(error)
             if reply.status != _UNDER_WAY:
-                return await self._service.published(self._key, reply.json(), md5)
+                return await self._service.published(self._key, reply, md5)
             self._held_bytes = self._holds(reply)
         raise self._stalled()
 

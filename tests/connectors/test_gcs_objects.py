@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from connectors.gcs.connector import GcsConnector, connector_of
 from connectors.gcs.settings import GcsSettings
+from connectors.shared.calls import Reply
 from connectors.shared.objects import ABSENT, Facts
 from connectors.shared.receiving import Part
 from connectors.shared.services import Services
@@ -134,6 +137,33 @@ async def test_an_upload_goes_on_where_google_says_it_is(server: Gcs) -> None:
         await session.write(Part(2 * MIB, content[2 * MIB :], is_last=True))
         await session.complete(ABSENT)
     assert server.files.content(("file",)) == content
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_what_google_stored_otherwise_than_it_was_sent_is_removed(server: Gcs, is_replaced: bool) -> None:
+    async with connector(server) as there:
+        await put(there, ("file",), b"content")
+        facts = server.files.facts(("file",))
+        assert facts is not None
+        answer = Reply(200, httpx.Headers(), json.dumps({**facts, "md5Hash": "another"}).encode())
+        if is_replaced:
+            server.files.plant(("file",), b"theirs")
+        with pytest.raises(RetryableError) as caught:
+            await there.service.published("file", answer, facts["md5Hash"])
+    assert caught.value.code == "stored-content-differs"
+    assert server.files.content(("file",)) == (b"theirs" if is_replaced else None)
+
+
+async def test_an_answer_that_says_nothing_is_a_lost_one(server: Gcs) -> None:
+    """A proxy's page instead of Google's answer to the publishing request: the connector looks what is there."""
+    async with connector(server) as there:
+        await there.stat(("file",))
+        server.cloud.faults([{"route": "/upload/", "fault": "html-200", "nth": 1}])
+        with pytest.raises(RetryableError) as caught:
+            await put(there, ("file",), b"content")
+        await put(there, ("file",), b"content")
+    assert caught.value.code == "answer-lost"
+    assert server.files.content(("file",)) == b"content"
 
 
 async def test_a_session_that_ended_meanwhile_fails_the_try_and_leaves_nothing(server: Gcs) -> None:

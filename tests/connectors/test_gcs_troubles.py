@@ -23,6 +23,7 @@ from migration.errors import ConfigurationError, FatalError, ItemError, Retryabl
 from tests.contract.steps import content_of, entries, put, read
 from tests.servers import gcs
 from tests.servers.gcs import Gcs
+from tests.servers.http_faults import running as faults_before
 
 MIB = 1024 * 1024
 
@@ -111,6 +112,28 @@ async def test_what_the_service_account_may_not_do_is_named(server: Gcs) -> None
             await put(there, ("file",), content_of(9 * MIB))
     assert caught.value.code == "permission-denied"
     assert "storage.objects.create" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (["storage.objects.create"], "storage.objects.delete"),
+        ([], "storage.objects.create and storage.objects.delete"),
+        (["storage.objects.create", "storage.objects.delete"], None),
+    ],
+)
+async def test_the_test_says_what_is_missing_to_write(server: Gcs, held: list[str], said: str | None) -> None:
+    body = json.dumps({"kind": "storage#testIamPermissionsResponse", "permissions": held})
+    rule = {"fault": "answer", "status": 200, "body": body, "route": "testPermissions"}
+    with faults_before(server.url) as proxy:
+        proxy.faults([rule])
+        async with connector(server, api_url=proxy.url) as there:
+            report = await there.test()
+        async with connector(server, api_url=proxy.url, read_only=True) as reading:
+            assert (await reading.test()).findings == ()
+    assert report.usable
+    assert [said in finding.message for finding in report.findings if said] == ([True] if said else [])
+    assert len(report.findings) == (1 if said else 0)
 
 
 async def test_a_connection_that_only_reads_asks_for_no_more(server: Gcs) -> None:
