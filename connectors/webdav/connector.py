@@ -21,6 +21,7 @@ from connectors.shared.services import Services
 from connectors.shared.staging import StagedTreeConnector
 from connectors.shared.transport import Http
 from connectors.shared.tree import Incoming, destination_changed, same_version
+from connectors.shared.trust import trusting
 from connectors.shared.walking import Listing
 from connectors.webdav.errors import CONDITION_FAILED, meaning_of
 from connectors.webdav.properties import ASKED, QUOTA_ASKED, SYSTEM, Base, bare, entries_of, free_bytes
@@ -29,7 +30,7 @@ from connectors.webdav.upload import WebDavUpload
 from migration.capabilities import Capabilities, Operation
 from migration.contract import Finding
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import ConfigurationError, ContractViolation, FatalError, ItemError
+from migration.errors import ContractViolation, FatalError, ItemError
 from migration.platforms import name_rules
 
 _PLATFORMS = {"posix": "nfs_linux_share", "windows": "smb_windows_share", "portable": "portable_safe_profile"}
@@ -63,15 +64,7 @@ class WebDavConnector(StagedTreeConnector):
         self.base = Base(settings.url)
 
     async def connect(self) -> None:
-        try:
-            tls = self._settings.tls()
-        except OSError as error:
-            raise ConfigurationError(
-                "ca-file-unreadable",
-                f"{self._settings.ca_file} holds no certificates ({error}).",
-                fix="Give a file with the authority's certificate in PEM form as --ca-file.",
-            ) from error
-        self._http = Http(self._settings.timeouts, tls=tls)
+        self._http = Http(self._settings.timeouts, tls=trusting(self._settings.ca_file))
         self._calls = Calls(
             self._http,
             system=self.display_name,

@@ -1,6 +1,5 @@
 """What a person says to connect a WebDAV server."""
 
-import ssl
 from pathlib import Path
 from typing import Literal, Self
 
@@ -67,7 +66,3 @@ class WebDavSettings(ConnectionSettings):
     def keeps_times(self) -> bool:
         """Whether the server is known to take the time a file was modified from the upload."""
         return self.vendor != "generic"
-
-    def tls(self) -> ssl.SSLContext | None:
-        """What to trust; None = what this machine trusts. Raises OSError or ssl.SSLError for a file that is none."""
-        return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
