@@ -18,8 +18,8 @@ from migration.errors import RetryableError
 if TYPE_CHECKING:
     from connectors.azure.service import AzureService
 
-IN_FLIGHT = 4
-IN_FLIGHT_BYTES = 48 * 1024 * 1024
+IN_FLIGHT = 3
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
 GROW_EVERY = 5000
 """After so many blocks of a file of unknown size the blocks are twice as long, up to GROWN_MAX times."""
 GROWN_MAX = 8

@@ -3,9 +3,11 @@
 import asyncio
 import base64
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from connectors.s3.answers import (
     META,
@@ -28,6 +30,7 @@ from connectors.s3.upload import S3Session
 from connectors.shared.calls import Calls, Refusal, Reply
 from connectors.shared.giving import source_changed
 from connectors.shared.objects import (
+    ABSENT,
     MTIME,
     SHA256,
     STAGED_AS,
@@ -43,7 +46,7 @@ from connectors.shared.objects import (
 from connectors.shared.objects_upload import OFF_THE_LOOP_BYTES, sha256_of
 from connectors.shared.transport import Http
 from migration.clock import Clock
-from migration.errors import ItemError, RetryableError
+from migration.errors import ItemError, RetryableError, SiteHaulError
 
 MIB = 1024 * 1024
 PART_BYTES = 8 * MIB
@@ -55,6 +58,7 @@ CONFLICTS_SAT_OUT = 4
 VERSION_SEPARATOR = ";"
 """Between the ETag and the id of an earlier version, in a version id of ours."""
 _GONE = frozenset({404})
+_log = logging.getLogger(__name__)
 
 
 class S3Service:
@@ -69,13 +73,16 @@ class S3Service:
         self._clock = clock
         self._staged_prefix = staged_prefix
         self._base_url = settings.base_url
+        self._bucket_in_host = not urlsplit(self._base_url).path
+        self._conditional = settings.conditional_writes
+        self._conditions_tried = not settings.conditional_writes
         self._credentials = CredentialSource(settings)
         self._signature = Signature(settings.region)
         self.calls = Calls(http, system=settings.display_name, signer=_SignedAlready(), clock=clock, meaning=meaning_of)
 
     @property
     def conditional(self) -> bool:
-        return self._settings.conditional_writes
+        return self._conditional
 
     @property
     def checksums(self) -> bool:
@@ -167,8 +174,30 @@ class S3Service:
         told = sha256_header(reply.headers)
         if told is not None and told != digest:
             raise stored_differs(self.shown(key))
+        if condition == ABSENT and not self._conditions_tried:
+            await self._try_conditions(key, headers, content, digest)
         confirmed = told is None and is_md5(etag) and await _md5(content) == etag
         return Published(version_id=etag, sha256=told, confirmed_by="md5" if confirmed else None)
+
+    async def _try_conditions(self, key: str, headers: Mapping[str, str], content: bytes, digest: str) -> None:
+        """Write the file that was just written once more, if nothing is there: a service that does it ignores
+        conditions, and from then on is looked at right before. Done for one file of a connection."""
+        self._conditions_tried = True
+        try:
+            await self.call(
+                f"write {self.shown(key)}", "PUT", key, headers=headers, content=content, content_sha256=digest,
+                again=False,
+            )  # fmt: skip
+        except ConditionFailed:
+            return
+        except SiteHaulError:
+            self._conditions_tried = False
+            return
+        self._conditional = False
+        _log.warning(
+            "%s ignores conditions: files are looked at right before they are replaced. Let nobody else write into "
+            "the destination during a run.", self._settings.display_name,
+        )  # fmt: skip
 
     async def put_folder(self, key: str) -> None:
         headers = {"Content-Type": "application/x-directory", **self.stored_how()}
@@ -309,7 +338,8 @@ class S3Service:
         return {name: value for name, value in wanted.items() if value is not None}
 
     def _url(self, key: str, query: Mapping[str, str] | None) -> str:
-        return f"{self._base_url}/{escaped_key(key)}" + (f"?{query_of(query)}" if query else "")
+        slash = "/" if key or self._bucket_in_host else ""
+        return f"{self._base_url}{slash}{escaped_key(key)}" + (f"?{query_of(query)}" if query else "")
 
     async def _signed(self, method: str, url: str, headers: Mapping[str, str], digest: str) -> dict[str, str]:
         credentials = await self._credentials.current()

@@ -21,8 +21,8 @@ from migration.errors import RetryableError, SiteHaulError
 if TYPE_CHECKING:
     from connectors.s3.service import S3Service
 
-IN_FLIGHT = 4
-IN_FLIGHT_BYTES = 48 * 1024 * 1024
+IN_FLIGHT = 3
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
 GROW_EVERY = 1000
 """After so many parts of a file of unknown size the parts are twice as long, up to GROWN_MAX times."""
 GROWN_MAX = 8

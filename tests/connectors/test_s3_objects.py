@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.s3.service import PARTS_MAX, S3Service
 from connectors.shared.objects import ABSENT, Facts
 from connectors.shared.objects_tree import at_once
 from connectors.shared.receiving import Part
@@ -95,19 +96,19 @@ async def test_foreign_keys_that_are_no_paths_are_named_and_hide_nothing_else(s3
     assert problem.hides_entries
 
 
-async def test_a_long_listing_is_read_page_by_page_and_once(s3: Setting) -> None:
-    async with s3.connector(endpoint_url=s3.server.url) as writing:
-        paths = [(f"folder-{number % 7}", f"{number:04}") for number in range(1_203)]
-        for path in paths[:7]:
-            await writing.make_folder(path[:1])
-        keys = [writing.keys.key(path) for path in paths]
-        facts = Facts(modified_at=MODIFIED, staging_key="key")
-        await at_once(keys, lambda key: writing.service.put(key, b"", facts, ABSENT), 32)
-    async with s3.connector(original_times=False, page_entries=500) as connector:
+async def test_a_long_listing_is_read_page_by_page_and_once(s3: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(S3Service.page, "__kwdefaults__", {"delimiter": "", "limit": 50})
+    paths = [(f"folder-{number % 7}", f"{number:04}") for number in range(203)]
+    facts = Facts(modified_at=MODIFIED, staging_key="key")
+    async with s3.connector(page_entries=80) as connector:
+        keys = [connector.keys.key(path) for path in paths]
+        await at_once(keys, lambda key: connector.service.put(key, b"", facts, ABSENT), 32)
         pages = await walked(connector)
-        paths = [entry.path for page in pages for entry in page.entries]
-    assert len(paths) == len(set(paths)) == 1_203 + 7
-    assert [len(page.entries) for page in pages] == [500, 500, 210]
+        listed = await connector.list_folder(connector.keys.folder(()))
+    found = [entry.path for page in pages for entry in page.entries]
+    assert len(found) == len(set(found)) == 203 + 7
+    assert [len(page.entries) for page in pages] == [80, 80, 50]
+    assert {entry.path for entry in listed.entries} == {path[:1] for path in paths}
 
 
 async def test_a_service_without_conditions_is_looked_at_right_before(s3: Setting) -> None:
@@ -127,6 +128,30 @@ async def test_a_service_without_conditions_is_looked_at_right_before(s3: Settin
         report = await connector.test()
     assert "unconditional" in {finding.code for finding in report.findings}
     assert (s3.files.content(("file",)), s3.files.content(("other",))) == (b"second", b"theirs")
+
+
+async def test_a_service_that_ignores_conditions_is_found_out_by_the_first_file(
+    s3: Setting, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with s3.connector() as connector:
+        s3.proxy.faults([{"fault": "answer", "status": 200, "headers": {"ETag": '"0"'}, "method": "PUT", "nth": 2}])
+        await put(connector, ("first",), b"content")
+        assert s3.proxy.struck == 1
+        assert not connector.service.conditional
+        assert "ignores conditions" in caplog.text
+        s3.files.plant(("other",), b"theirs")
+        with pytest.raises(PreconditionFailed):
+            await put(connector, ("other",), b"mine")
+    assert "if-none-match" not in s3.proxy.log()[-1].headers
+
+
+async def test_conditions_are_tried_once_for_a_connection(s3: Setting) -> None:
+    async with s3.connector() as connector:
+        for number in range(3):
+            await put(connector, (f"{number}",), b"content", staging_key=f"key-{number}")
+        assert connector.service.conditional
+    puts = [exchange.status for exchange in s3.proxy.log() if exchange.method == "PUT"]
+    assert puts == [200, 412, 200, 200]
 
 
 async def test_what_a_killed_process_left_is_swept_and_what_others_upload_is_not(s3: Setting) -> None:
@@ -177,8 +202,6 @@ async def test_a_large_file_of_unknown_size_arrives_in_growing_parts(
 
 
 def test_ten_thousand_parts_hold_the_largest_file(s3: Setting) -> None:
-    from connectors.s3.service import PARTS_MAX, S3Service
-
     for size in (0, 1, 80 * 1024 * MIB, 5_000 * 1024 * MIB, 50_000 * 1024 * MIB):
         part_bytes = S3Service.part_bytes(None, size)  # type: ignore[arg-type]
         assert part_bytes * PARTS_MAX >= size
