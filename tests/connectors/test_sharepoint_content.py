@@ -45,7 +45,7 @@ def cloud(shared_cloud: Cloud) -> Iterator[Cloud]:
 
 @pytest.fixture
 async def sharepoint(cloud: Cloud) -> AsyncIterator[SharePointConnector]:
-    async with SharePointConnector(settings_of(cloud), Services()) as connector:
+    async with SharePointConnector(settings_of(cloud), Services(clock=Hurried())) as connector:
         yield connector
 
 
@@ -214,12 +214,7 @@ async def test_an_onedrive_keeps_office_files_as_they_are(cloud: Cloud) -> None:
         assert entry is not None and await read(onedrive, entry) == workbook()
 
 
-async def test_a_file_that_somebody_has_open_is_tried_again(cloud: Cloud) -> None:
-    async with SharePointConnector(settings_of(cloud), Services(clock=Hurried())) as sharepoint:
-        await somebody_has_it_open(sharepoint, cloud)
-
-
-async def somebody_has_it_open(sharepoint: SharePointConnector, cloud: Cloud) -> None:
+async def test_a_file_that_somebody_has_open_is_tried_again(sharepoint: SharePointConnector, cloud: Cloud) -> None:
     await put(sharepoint, ("a.txt",), b"1")
     before = await sharepoint.stat(("a.txt",))
     assert before is not None
