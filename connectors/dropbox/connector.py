@@ -1,8 +1,7 @@
 """A folder of a Dropbox as source and destination (https://www.dropbox.com/developers/documentation/http/documentation).
 
 * Files and folders are known by their ids, versions by their `rev`; see `records`.
-* Folders are listed one by one, several at a time. Dropbox also lists whole trees, but in no order, and advises against
-  it where there is much (files/list_folder, `recursive`).
+* Small trees are listed whole, others folder by folder; see `listing`.
 * Dropbox makes missing folders by itself: of a folder that vanishes between looking and writing a new one appears.
 * Nothing staged is ever visible, see `upload`; so there is nothing to sweep.
 """
@@ -16,9 +15,10 @@ import httpx
 
 from connectors.dropbox.api import Api
 from connectors.dropbox.commits import Commits
-from connectors.dropbox.errors import CONFLICT, CURSOR_RESET
+from connectors.dropbox.errors import CONFLICT
+from connectors.dropbox.listing import ENTRIES_PER_PAGE, Lister, listing_of, records_of
 from connectors.dropbox.rearranging import Rearranging
-from connectors.dropbox.records import HASH, REVISION, SYSTEM, entry_of, folded, problem_of
+from connectors.dropbox.records import HASH, REVISION, SYSTEM, entry_of, folded
 from connectors.dropbox.settings import DropboxSettings
 from connectors.dropbox.signing import bearer
 from connectors.dropbox.upload import DropboxUpload
@@ -27,15 +27,13 @@ from connectors.shared.services import Services
 from connectors.shared.transport import Http
 from connectors.shared.tree import Incoming, TreeConnector
 from connectors.shared.trust import trusting
-from connectors.shared.walking import Listing
+from connectors.shared.walking import ListFolder, Listing
 from migration.capabilities import Capabilities, Operation
 from migration.contract import Finding
 from migration.entries import Entry, EntryKind, PathParts, Ref
 from migration.errors import ContractViolation, FatalError, ItemError, RetryableError
 from migration.platforms import platform
 
-ENTRIES_PER_PAGE = 2_000
-_LISTED_ANEW_MAX = 3
 _CAPABILITIES = Capabilities(
     names=platform("dropbox").names,
     file_size_max_bytes=platform("dropbox").file_size_max_bytes,
@@ -100,30 +98,19 @@ class DropboxConnector(TreeConnector):
         return path[len(root) :] if folded(path[: len(root)]) == folded(root) else None
 
     async def list_folder(self, folder: Entry) -> Listing:
-        what = f"list {self.shown(folder.path)}"
-        for _ in range(_LISTED_ANEW_MAX):
-            try:
-                records, calls = await self._records(what, folder.ref.id)
-            except ItemError as error:
-                if error.code == CURSOR_RESET:
-                    continue
-                raise
-            entries, problems = [], []
-            for record in records:
-                path = (*folder.path, str(record["name"]))
-                problem = problem_of(record, path)
-                if problem is None:
-                    entries.append(entry_of(record, path, folder.ref))
-                else:
-                    problems.append(problem)
-            return Listing(entries, problems, calls)
-        raise RetryableError("listing-changes", f"Could not {what}: Dropbox had it begin anew several times.")
+        records, calls = await records_of(self, folder)
+        return listing_of(records, folder, calls)
+
+    def lister(self) -> ListFolder:
+        return Lister(self).list_folder
 
     async def look(self, path: PathParts) -> Entry | None:
         written = self.written(path)
         if not written:
             return Entry(ref=Ref(SYSTEM, ""), parent=None, name="", path=(), kind=EntryKind.FOLDER)
         record = await self.record(written, f"look at {self.shown(path)}")
+        if record is None and not path:
+            raise _root_missing(self.shown(()))
         if record is None:
             return None
         parent = await self.folders.ref_of(path[:-1]) if path else None
@@ -214,12 +201,7 @@ class DropboxConnector(TreeConnector):
                     "Connect it again and sign in as the other person.",
                 )
             )
-        if await self.look(()) is None:
-            raise FatalError(
-                "root-missing",
-                f"There is no folder {self.shown(())}.",
-                fix="Check the folder of the connection, and whether it begins in the team's space (--root team).",
-            )
+        await self.look(())
         if person.get("root_info", {}).get(".tag") == "team" and self._settings.root == "home":
             findings.append(
                 Finding("info", "team-space", "The team's own folders are outside of what this connection sees.",
@@ -235,23 +217,13 @@ class DropboxConnector(TreeConnector):
         free = max(int(allocation.get("allocated", 0)) - int(used), 0)
         return Finding("info", "space", f"{free / 1e9:,.1f} GB are free.")
 
-    async def _records(self, what: str, where: str) -> tuple[list[dict[str, Any]], int]:
-        """What is in a folder, and how many calls it took. A later page may take back what an earlier one said."""
-        found: dict[str, dict[str, Any]] = {}
-        arguments = {"path": where, "limit": ENTRIES_PER_PAGE}
-        answer = await self.api.ask(what, "files/list_folder", arguments)
-        calls = 1
-        while True:
-            for record in answer["entries"]:
-                key = str(record.get("path_lower") or record.get("id"))
-                if record.get(".tag") == "deleted":
-                    found.pop(key, None)
-                else:
-                    found[key] = record
-            if not answer["has_more"]:
-                return list(found.values()), calls
-            answer = await self.api.ask(what, "files/list_folder/continue", {"cursor": answer["cursor"]})
-            calls += 1
+
+def _root_missing(shown: str) -> FatalError:
+    return FatalError(
+        "root-missing",
+        f"There is no folder {shown}.",
+        fix="Check the folder of the connection, and whether it begins in the team's space (--root team).",
+    )
 
 
 def _rev_of(response: httpx.Response) -> str:

@@ -119,8 +119,7 @@ class GoogleDriveConnector(TreeConnector):
 
     async def look(self, path: PathParts) -> Entry | None:
         if not path:
-            root = await self._root_record()
-            return None if root is None else entry_of({**root, "name": ""}, (), None)
+            return entry_of({**await self._root_record(), "name": ""}, (), None)
         try:
             parent = await self.folders.ref_of(path[:-1])
         except ItemError as error:
@@ -217,10 +216,7 @@ class GoogleDriveConnector(TreeConnector):
 
     async def root_id(self) -> str:
         """The id of the connection's folder. FatalError `root-missing`."""
-        root = await self._root_record()
-        if root is None:
-            raise root_missing(self.shown(()))
-        return str(root["id"])
+        return str((await self._root_record())["id"])
 
     async def examine(self) -> tuple[str | None, tuple[Finding, ...]]:
         about = await self.api.ask("ask who it is", "about", {"fields": "user(emailAddress),storageQuota"})
@@ -238,10 +234,12 @@ class GoogleDriveConnector(TreeConnector):
             findings.append(Finding("info", "space", f"{free / 1e9:,.1f} GB are free."))
         return about.get("user", {}).get("emailAddress"), tuple(findings)
 
-    async def _root_record(self) -> Record | None:
+    async def _root_record(self) -> Record:
         async with self._finding_root:
             if self._root is None:
                 self._root = await self._found_root()
+            if self._root is None:
+                raise _root_missing(self.shown(()))
         return self._root
 
     async def _found_root(self) -> Record | None:
@@ -281,7 +279,7 @@ class GoogleDriveConnector(TreeConnector):
         return str(found[0]["id"])
 
 
-def root_missing(shown: str) -> FatalError:
+def _root_missing(shown: str) -> FatalError:
     """The connection leads nowhere."""
     return FatalError(
         "root-missing",

@@ -16,7 +16,7 @@ from connectors.shared.folders import Folders
 from connectors.shared.giving import expected_bytes, measured, source_changed
 from connectors.shared.paths import check_key, check_path, path_of_ref, readable
 from connectors.shared.receiving import Part, parts
-from connectors.shared.walking import PAGE_ENTRIES, Listing, TreeWalk
+from connectors.shared.walking import PAGE_ENTRIES, ListFolder, Listing, TreeWalk
 from migration.capabilities import Capabilities
 from migration.contract import ConnectionReport, Finding, Precondition, Stored, WalkPage
 from migration.entries import Entry, EntryKind, PathParts, Ref
@@ -96,6 +96,10 @@ class TreeConnector(ABC):
         """What is directly in the folder, staged names included. ItemError for a folder that cannot be listed
         (`not-found`, `permission-denied`)."""
 
+    def lister(self) -> ListFolder:
+        """How one walk lists folders, each once; for systems where one answer can tell about several."""
+        return self.list_folder
+
     @abstractmethod
     async def look(self, path: PathParts) -> Entry | None:
         """What is at the path; None if nothing is, even when there is a file where a folder would have to be. `()` is
@@ -156,7 +160,7 @@ class TreeConnector(ABC):
 
     async def walk(self, root: PathParts, resume_from: str | None = None) -> AsyncIterator[WalkPage]:
         found = await self._root_of_walk(root)
-        walk = TreeWalk(found, self.list_folder, self._page_entries)
+        walk = TreeWalk(found, self.lister(), self._page_entries)
         async with aclosing(walk.pages(resume_from)) as pages:
             async for page in pages:
                 yield page

@@ -151,6 +151,26 @@ async def test_a_listing_whose_cursor_was_reset_begins_anew(cloud: DropboxCloud,
     assert listed_anew
 
 
+async def test_a_tree_of_small_folders_is_listed_at_once_in_the_walks_order(
+    cloud: DropboxCloud, connector: DropboxConnector
+) -> None:
+    planted = {(f"b{number % 5}", f"c{number % 7}", f"{number}") for number in range(60)} | {("a",), ("z", "empty")}
+    for path in planted:
+        cloud.plant(path, b"content", MODIFIED)
+    cloud.plant_folder(("z", "nothing"))
+    cloud.clear_log()
+    (page,) = await walked(connector)
+    assert routes(cloud) == ["files/list_folder"]
+    paths = [entry.path for entry in page.entries]
+    assert paths == sorted(paths)
+    assert {entry.path for entry in page.entries if entry.is_file} == planted
+    cloud.settings(page_entries_max=20)
+    (again,) = await walked(connector)
+    assert again.entries == page.entries
+    below = await entries(connector, ("b1",))
+    assert set(below) == {path[1:] for path in paths if path[0] == "b1"} - {()}
+
+
 async def test_a_teams_space_is_reached_by_its_root(cloud: DropboxCloud) -> None:
     settings = settings_of(cloud, "Projects", root="team")
     async with DropboxConnector(settings, Services()) as connector:
