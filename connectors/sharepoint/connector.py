@@ -29,7 +29,7 @@ from connectors.sharepoint.graph import PAGE_ENTRIES, Graph, escaped
 from connectors.sharepoint.place import Drive, find_drive
 from connectors.sharepoint.reading import VERSION, reading
 from connectors.sharepoint.settings import SharePointSettings
-from connectors.sharepoint.shapes import SELECTED, SYSTEM, entry_of, problem_of
+from connectors.sharepoint.shapes import QUICKXOR, SELECTED, SYSTEM, entry_of, problem_of
 from connectors.sharepoint.signing import SignIn
 from connectors.sharepoint.upload import SharePointUpload
 from migration.capabilities import Capabilities, Operation
@@ -247,6 +247,7 @@ def _capabilities(settings: SharePointSettings) -> Capabilities:
             known.names, path_length_max=None if length is None else max(length - len(settings.path_before), 1)
         ),
         file_size_max_bytes=known.file_size_max_bytes,
+        checksum_types=frozenset({QUICKXOR}),
         time_precision_seconds=1.0,
         atomic_publish=True,
         stable_ids=True,

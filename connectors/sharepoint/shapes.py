@@ -4,15 +4,19 @@ A file's version is its `cTag`, which changes with its content only; `eTag`, whi
 name and times, too. Times are those of `fileSystemInfo`: the other ones say when something was done to the library.
 """
 
+import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 from migration.entries import Entry, EntryKind, ListingProblem, PathParts, Ref
 
 SYSTEM = "sharepoint"
+QUICKXOR = "quickxor"
 SELECTED = "id,name,size,eTag,cTag,file,folder,package,malware,remoteItem,fileSystemInfo,parentReference,createdBy"
+_NO_CHECKSUMS: Mapping[str, str] = MappingProxyType({})
 DOWNLOAD_URL = "@microsoft.graph.downloadUrl"
 
 
@@ -31,6 +35,7 @@ def entry_of(shown: Mapping[str, Any], path: PathParts) -> Entry:
         created_at=moment(times.get("createdDateTime")),
         modified_at=moment(times.get("lastModifiedDateTime")),
         created_by=((shown.get("createdBy") or {}).get("user") or {}).get("displayName"),
+        checksums=_checksums(quickxor_of(shown)),
     )
 
 
@@ -55,6 +60,10 @@ def quickxor_of(shown: Mapping[str, Any]) -> str | None:
     """The checksum of a file's content; None if none is shown, as for a while after an upload."""
     hashes = (shown.get("file") or {}).get("hashes") or {}
     return hashes.get("quickXorHash")
+
+
+def _checksums(quickxor: str | None) -> Mapping[str, str]:
+    return _NO_CHECKSUMS if quickxor is None else {QUICKXOR: base64.b64decode(quickxor).hex()}
 
 
 def place_of(shown: Mapping[str, Any], folder_names: PathParts) -> PathParts | None:

@@ -21,7 +21,7 @@ from connectors.sharepoint.errors import CONFLICT
 from connectors.sharepoint.graph import escaped
 from connectors.sharepoint.quickxor import QuickXor
 from connectors.sharepoint.session import UNIT_BYTES, SessionGone, UploadSession
-from connectors.sharepoint.shapes import entry_of, quickxor_of, times
+from connectors.sharepoint.shapes import QUICKXOR, entry_of, quickxor_of, times
 from migration.contract import Stored
 from migration.entries import Entry, Ref
 from migration.errors import ItemError, PreconditionFailed, RetryableError
@@ -244,7 +244,7 @@ class SharePointUpload:
         entry, checksum = entry_of(shown, path), quickxor_of(shown)
         name, size_bytes = str(shown["name"]), entry.size_bytes or 0
         if checksum == self._hashing.text() or (checksum is None and size_bytes == self._size_bytes):
-            confirmed_by = None if checksum is None else "quickxor"
+            confirmed_by = None if checksum is None else QUICKXOR
             return Stored(entry.ref, name, size_bytes, entry.modified_at, confirmed_by=confirmed_by)
         if connector.capabilities.rewrites(path[-1]):
             settled = await connector.settled_sha256(entry)

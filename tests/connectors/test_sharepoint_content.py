@@ -1,5 +1,6 @@
 """Content on its way into SharePoint and out again: checksums, parts, conditions, and Office files."""
 
+import base64
 import hashlib
 import io
 import subprocess
@@ -87,6 +88,10 @@ async def test_what_microsoft_says_it_stored_is_compared_with_what_was_sent(
 ) -> None:
     stored = await put(sharepoint, ("plan.pdf",), content_of(20_000))
     assert (stored.confirmed_by, stored.stored_sha256) == ("quickxor", None)
+    hashing = QuickXor()
+    hashing.add(content_of(20_000))
+    listed = (await entries(sharepoint))[("plan.pdf",)].checksums
+    assert listed == {"quickxor": base64.b64decode(hashing.text()).hex()}
     cloud.settings(hashes_missing=r"\.dwg$")
     stored = await put(sharepoint, ("plan.dwg",), content_of(20_000))
     assert stored.confirmed_by is None
