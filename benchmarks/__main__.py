@@ -3,6 +3,7 @@
 `python -m benchmarks small large …` runs only the named ones and prints them.
 """
 
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -43,6 +44,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"There is no measurement {', '.join(unknown)}; there are: {', '.join(MEASUREMENTS)}")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     head = _HEAD.format(day=datetime.now(UTC).date().isoformat(), machine=machine())
     tables = []
     with tempfile.TemporaryDirectory(prefix="sitehaul-bench-") as folder:

@@ -21,6 +21,7 @@ import argparse
 import csv
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -114,6 +115,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := [kind for kind in arguments.kinds if kind not in STORES]:
         parser.error(f"there is no kind {', '.join(unknown)}; there are: {', '.join(STORES)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="sitehaul-round-trips-"))
     wrong, missing = [], []
     for kind in arguments.kinds or STORES:

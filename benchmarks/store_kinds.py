@@ -16,7 +16,7 @@ from benchmarks.stores import (
     options,
     rclone_environment,
 )
-from simulator.clouds import box, dropbox, graph
+from simulator.clouds import box, drive, dropbox, egnyte, graph
 from tests.servers import azurite, gcs, s3, samba, ssh, webdav
 
 Start = Callable[[Path], AbstractContextManager[Store]]
@@ -180,6 +180,47 @@ def _dropbox(folder: Path) -> Iterator[Store]:
         )  # fmt: skip
 
 
+@contextlib.contextmanager
+def _google_drive(folder: Path) -> Iterator[Store]:
+    with drive.running() as cloud:
+        given = cloud.credentials
+        told = options(
+            folder, {"client_secret": given["client_secret"], "refresh_token": given["refresh_token"]},
+            client_id=given["client_id"], api_url=cloud.urls["api"], upload_url=cloud.urls["upload"],
+            token_url=cloud.urls["token"],
+        )  # fmt: skip
+
+        def modified_at(service: Any, path: RelativePath) -> datetime:
+            return datetime.fromtimestamp(service.at(path).modified_ms / 1000, UTC)
+
+        yield Store(
+            kind="google-drive", options=told, reader=CloudReader(cloud, modified_at), everything=cloud.everything,
+            unfinished=cloud.unfinished, time_seconds=0.001,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _egnyte(folder: Path) -> Iterator[Store]:
+    with egnyte.running() as cloud:
+        given = cloud.credentials
+        told = options(
+            folder, {"client_secret": given["client_secret"], "password": given["password"]},
+            client_id=given["client_id"], username=given["username"], url=cloud.url, folder=given["root"],
+            calls_per_second=100_000,
+        )  # fmt: skip
+
+        def modified_at(service: Any, path: RelativePath) -> datetime:
+            entry = service.home
+            for name in path:
+                entry = next(child for child in entry.children.values() if child.name == name)
+            return datetime.fromtimestamp(entry.current.modified_at, UTC)
+
+        yield Store(
+            kind="egnyte", options=told, reader=CloudReader(cloud, modified_at), everything=cloud.everything,
+            unfinished=cloud.unfinished, time_seconds=1.0,
+        )  # fmt: skip
+
+
 def _sharepoint(*, rewrites: bool) -> Start:
     @contextlib.contextmanager
     def running(folder: Path) -> Iterator[Store]:
@@ -218,5 +259,7 @@ STORES: Mapping[str, Start] = {
     "sharepoint-rewriting": _sharepoint(rewrites=True),
     "box": _box,
     "dropbox": _dropbox,
+    "google-drive": _google_drive,
+    "egnyte": _egnyte,
 }
 """The kinds there are, and variants of their servers."""
