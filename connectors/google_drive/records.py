@@ -1,6 +1,6 @@
 """What Google Drive says about files and folders, as entries.
 
-A file's identity is its id; its version is its `headRevisionId`, which changes with the content only
+A file's identity is its id; its version is its `headRevisionId`, which changes with the content only, or its checksum
 (https://developers.google.com/workspace/drive/api/reference/rest/v3/files).
 """
 
@@ -43,7 +43,7 @@ def entry_of(record: Record, path: PathParts, parent: Ref | None) -> Entry:
             name=str(record["name"]),
             path=path,
             kind=EntryKind.FOLDER if folder else EntryKind.FILE,
-            size_bytes=None if folder else int(record["size"]),
+            size_bytes=int(record["size"]) if not folder and "size" in record else None,
             created_at=moment(record["createdTime"]),
             modified_at=moment(record["modifiedTime"]),
             checksums={ours: str(record[theirs]) for theirs, ours in _CHECKSUMS.items() if theirs in record},
@@ -55,8 +55,9 @@ def entry_of(record: Record, path: PathParts, parent: Ref | None) -> Entry:
 
 
 def ref_of(record: Record) -> Ref:
-    """The identity of what is described."""
-    return Ref(SYSTEM, str(record["id"]), None if is_folder(record) else str(record.get("headRevisionId")))
+    """The identity of what is described. Who may not see revisions tells contents apart by their checksum."""
+    version = None if is_folder(record) else record.get("headRevisionId") or record.get("md5Checksum")
+    return Ref(SYSTEM, str(record["id"]), None if version is None else str(version))
 
 
 def oldest_first(records: Sequence[Record]) -> list[Record]:

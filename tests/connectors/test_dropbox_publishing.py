@@ -76,6 +76,27 @@ async def test_the_same_content_gets_its_new_time(connector: DropboxConnector) -
     assert first.modified_at != again.modified_at == later.replace(microsecond=0)
 
 
+async def test_other_bytes_than_were_sent_are_taken_away_again(
+    cloud: DropboxCloud, connector: DropboxConnector
+) -> None:
+    cloud.plant(("old",), b"old", MODIFIED)
+    old = await connector.stat(("old",))
+    send = connector.api.send
+
+    async def altered(what: str, route: str, arguments: Any, content: bytes, **how: Any) -> dict[str, Any]:
+        return {**await send(what, route, arguments, content, **how), "content_hash": "0" * 64}
+
+    connector.api.send = altered  # type: ignore[method-assign]
+    with pytest.raises(RetryableError) as new:
+        await put(connector, ("new",), b"content")
+    assert new.value.code == "stored-content-differs"
+    assert cloud.everything() == {("old",)}
+    with pytest.raises(ItemError) as replaced:
+        await put(connector, ("old",), b"content", expected=old)
+    assert replaced.value.code == "stored-content-differs"
+    assert "Version history" in (replaced.value.fix or "")
+
+
 @pytest.mark.parametrize("as_conflict", [False, True])
 async def test_where_dropbox_changes_one_thing_at_a_time_files_are_published_together(
     cloud: DropboxCloud, connector: DropboxConnector, as_conflict: bool

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from connectors.google_drive.connector import GoogleDriveConnector
 from connectors.google_drive.errors import meaning_of
-from connectors.google_drive.records import FOLDER
+from connectors.google_drive.records import FOLDER, entry_of, ref_of
 from connectors.google_drive.settings import GoogleDriveSettings
 from connectors.google_drive.signing import sign_in
 from connectors.shared.calls import Refusal
@@ -82,6 +82,27 @@ async def test_a_large_file_goes_in_pieces_of_which_the_last_is_held_back(
     assert [one["status"] for one in cloud.log() if one["method"] == "PUT"] == [308, 308, 308, 200]
     assert stored.stored_sha256 == hashlib.sha256(content_of(17 * MIB)).hexdigest()
     assert cloud.unfinished() == 0
+
+
+async def test_a_piece_of_which_a_part_arrived_goes_on_from_there(
+    cloud: DriveCloud, connector: GoogleDriveConnector
+) -> None:
+    """What Google has is what its answers say, whatever was sent."""
+    call = connector.api.calls.call
+    cut: list[int] = []
+
+    async def cutting(what: str, method: str, url: str, **how: Any) -> Any:
+        if method == "PUT" and not cut:
+            cut.append(1024 * 1024)
+            headers = {"Content-Range": f"bytes 0-{cut[0] - 1}/*", "Content-Length": str(cut[0])}
+            how = {**how, "headers": headers, "content": how["content"][: cut[0]]}
+        return await call(what, method, url, **how)
+
+    connector.api.calls.call = cutting  # type: ignore[method-assign]
+    stored = await put(connector, ("file",), content_of(9 * MIB))
+    assert cut
+    assert stored.stored_sha256 == hashlib.sha256(content_of(9 * MIB)).hexdigest()
+    assert cloud.content(("file",)) == content_of(9 * MIB)
 
 
 async def test_what_has_one_name_is_listed_each_with_its_own_content(
@@ -263,6 +284,15 @@ async def test_a_folder_that_may_only_be_read_is_a_warning(cloud: DriveCloud) ->
         report = await connector.test()
     assert report.usable
     assert isinstance(report.findings[0], Finding)
+
+
+def test_what_google_does_not_say_is_unknown() -> None:
+    record = {"id": "1", "name": "n", "mimeType": "text/plain", "createdTime": "2023-04-05T06:07:08.901Z"}
+    entry = entry_of({**record, "modifiedTime": record["createdTime"]}, ("n",), None)
+    assert (entry.size_bytes, entry.ref.version_id, entry.checksums) == (None, None, {})
+    assert ref_of({**record, "md5Checksum": "abc"}).version_id == "abc"
+    with pytest.raises(RetryableError):
+        entry_of(record, ("n",), None)
 
 
 @pytest.mark.parametrize(
