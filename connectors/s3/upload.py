@@ -57,7 +57,8 @@ class S3Session:
             f"begin the upload of {service.shown(key)}", "PUT", marker, headers={f"{META}{STAGED_KEY}": named}
         )
         try:
-            session._upload_id = await service.create_upload(key, service.headers_of(facts))
+            checked = {"x-amz-checksum-algorithm": "SHA256"} if service.checksums else {}
+            session._upload_id = await service.create_upload(key, service.headers_of(facts) | checked)
         except BaseException:
             await session.settle_unless_unreachable()
             raise

@@ -246,3 +246,15 @@ async def test_a_moved_object_keeps_its_metadata(s3: Setting) -> None:
         after = (await entries(connector))[("moved",)]
     assert after.modified_at == before.modified_at == MODIFIED + timedelta(days=3)
     assert after.checksums == before.checksums
+
+
+async def test_an_object_too_large_for_one_copy_is_moved_in_parts(s3: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.s3.service.COPY_BYTES_MAX", 25 * MIB)
+    async with s3.connector() as connector:
+        await put(connector, ("file",), content_of(26 * MIB))
+        before = (await entries(connector))[("file",)]
+        await connector.move(before, ("moved",))
+        after = (await entries(connector))[("moved",)]
+        assert await read(connector, after) == content_of(26 * MIB)
+    assert after.modified_at == before.modified_at
+    assert s3.files.unfinished() == []
