@@ -30,8 +30,8 @@ class Rearranging:
         parent = (await connector.folders.parent_of(to)).id
         record = await self._same(entry)
         await self._is_free(parent, to, but=entry.ref.id)
-        path = await self._path_of(record)
-        what = f"move {connector.shown(path or entry.path)} to {shown}"
+        path = None if entry.is_file else await self._path_of(record)
+        what = f"move {entry.name} to {shown}"
         before = [str(one) for one in record.get("parents", ())]
         between = {} if parent in before else {"addParents": parent, "removeParents": ",".join(before)}
         moved = await connector.api.change(
