@@ -7,6 +7,7 @@ memory for content.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -17,7 +18,7 @@ from migration.entries import Entry
 from migration.errors import FatalError, ItemError, RetryableError, StoppedResumable
 from migration.memory import BytePool
 from migration.patience import Patience
-from migration.reading import STREAM_BYTES, Body, Moved
+from migration.reading import CHUNK_BYTES_MAX, STREAM_BYTES, Body, Moved
 
 PIECE_BYTES = 4 * 1024 * 1024
 """Large enough that a round trip per piece costs a fifth at most (30 ms at 20 MB/s), small enough to be held."""
@@ -28,6 +29,10 @@ FAST_BYTES_PER_SECOND = 60_000_000
 """A stream this fast is left alone: more connections would add work and no speed."""
 JUDGED_BYTES = 2 * 1024 * 1024
 """A stream is judged by each stretch of this length."""
+
+WRITES_AHEAD = 3
+"""How many chunks of a stream may be on their way to the destination; a distant one takes a round trip for each."""
+_STREAM_BYTES = STREAM_BYTES + (WRITES_AHEAD - 1) * CHUNK_BYTES_MAX
 
 WriteAt = Callable[[int, bytes], Awaitable[None]]
 
@@ -75,7 +80,7 @@ class RangedBody:
 
         Raises what `Source.open` raises, the most decisive of several.
         """
-        taken = await self._memory.take(STREAM_BYTES)
+        taken = await self._memory.take(_STREAM_BYTES)
         try:
             await self._read_stream(write_at)
         finally:
@@ -91,20 +96,20 @@ class RangedBody:
 
     async def _read_stream(self, write_at: WriteAt) -> None:
         """Read from the beginning, to the end or until the stream turns out to be slow."""
-        position, writing = 0, None
+        position = 0
+        writing: deque[asyncio.Task[None]] = deque()
         judge = _Judge(self._clock)
         async with aclosing(self._stream.chunks()) as chunks:
             try:
                 async for chunk in chunks:
-                    if writing is not None:
-                        await writing
-                    writing = asyncio.create_task(_written(write_at, position, chunk))
+                    if len(writing) == WRITES_AHEAD:
+                        await writing.popleft()
+                    writing.append(asyncio.create_task(_written(write_at, position, chunk)))
                     position += len(chunk)
                     if judge.finds_slow(position) and self._size_bytes - position > PIECE_BYTES:
                         break
             finally:
-                if writing is not None:
-                    await writing
+                await asyncio.gather(*writing)
 
     async def _read_rest(self, write_at: WriteAt) -> None:
         try:

@@ -16,7 +16,9 @@ INLINE_HASH_BYTES = 64 * 1024
 SLICE_BYTES = 1984
 """A multiple of SHA-256's block below the 2,048 bytes from which hashlib lets go of the interpreter lock: taking it
 back among busy threads costs ten times what hashing a small file does."""
-STREAM_BYTES = 12 * 1024 * 1024
+CHUNK_BYTES_MAX = 4 * 1024 * 1024
+"""What the contract allows a chunk to be."""
+STREAM_BYTES = 3 * CHUNK_BYTES_MAX
 """What one stream may hold: a chunk being read, one being hashed and one being written, of at most 4 MiB each."""
 PROGRESS_BYTES = 16 * 1024 * 1024
 """So much without a fault begins a new row of faults."""

@@ -143,13 +143,17 @@ class _Checker:
                 return Judgement(verdict=Verdict.MISSING, detail="It is not at the destination.")
             if not found.is_file:
                 return Judgement(verdict=Verdict.DIFFERS, detail="A folder is there under its name.")
+            may_be_rewritten = self._destination.capabilities.rewrites(expected.destination_path[-1])
+            if may_be_rewritten:
+                # It may have been rewritten since it was listed; what counts is what it is now.
+                found = await self._destination.stat(path) or found
             sha256 = await self._hash(path, found) if self._is_worth_hashing(expected, found) else None
             judgement = judge(
                 expected,
                 found,
                 sha256,
                 time_precision_seconds=self._precision_seconds,
-                may_be_rewritten=self._destination.capabilities.rewrites(expected.destination_path[-1]),
+                may_be_rewritten=may_be_rewritten,
             )
             return replace(judgement, bytes_hashed=(found.size_bytes or 0) if sha256 else 0)
         except (ItemError, RetryableError) as error:
