@@ -51,9 +51,6 @@ class AzureConnector(ObjectTree):
             raise ContractViolation("not-entered", "The connector was used before it was entered (async with).")
         return self._service
 
-    def key_length(self, key: str) -> int:
-        return len(key)
-
     async def connect(self) -> None:
         self._http = Http(self._settings.timeouts, tls=trusting(self._settings.ca_file))
         self._service = AzureService(self._settings, self._http, self._services)

@@ -19,10 +19,11 @@ from connectors.shared.giving import source_changed
 from connectors.shared.objects import ConditionFailed, Found, Keys, ObjectService, is_hidden
 from connectors.shared.objects_upload import ObjectUpload
 from connectors.shared.objects_walk import ObjectWalk
+from connectors.shared.paths import length
 from connectors.shared.trash import TRASH_FOLDER
 from connectors.shared.tree import Incoming, TreeConnector, check_expected, same_version
 from connectors.shared.walking import Listing
-from migration.capabilities import Capabilities
+from migration.capabilities import Capabilities, NameRules
 from migration.clock import Clock
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, PathParts, Ref
@@ -49,7 +50,10 @@ class ObjectTree(TreeConnector):
         clock: Clock,
         page_entries: int | None = None,
     ) -> None:
-        super().__init__(display_name=display_name, capabilities=capabilities, page_entries=page_entries)
+        names = below(keys.prefix, capabilities.names)
+        super().__init__(
+            display_name=display_name, capabilities=replace(capabilities, names=names), page_entries=page_entries
+        )
         self.keys = keys
         self.clock = clock
         self.in_use: set[str] = set()
@@ -62,17 +66,6 @@ class ObjectTree(TreeConnector):
 
     def shown(self, path: PathParts) -> str:
         return self.service.shown(self.keys.key(path) if path else self.keys.prefix)
-
-    def check(self, path: PathParts) -> None:
-        super().check(path)
-        longest = self.capabilities.names.path_length_max
-        key = self.keys.key(path)
-        if longest is not None and self.key_length(key) > longest:
-            raise ItemError("name-too-long", f"The key {key!a} is longer than the {longest} the system allows.")
-
-    def key_length(self, key: str) -> int:
-        """The length of a key as the service counts it, a folder's slash included."""
-        return len(key.encode()) + 1
 
     async def walk(self, root: PathParts, resume_from: str | None = None) -> AsyncIterator[WalkPage]:
         await self._root_of_walk(root)
@@ -260,6 +253,13 @@ class ObjectTree(TreeConnector):
 
     async def _remove(self, keys: Iterable[str]) -> None:
         await at_once(keys, lambda key: self.service.delete(key, None), AT_ONCE)
+
+
+def below(prefix: str, rules: NameRules) -> NameRules:
+    """The rules for paths below a prefix: the limit is of the whole key, a folder's slash included."""
+    if rules.path_length_max is None:
+        return rules
+    return replace(rules, path_length_max=rules.path_length_max - length(prefix, rules.length_unit) - 1)
 
 
 async def at_once(things: Iterable[T], work: Callable[[T], Awaitable[R]], limit: int) -> list[R]:

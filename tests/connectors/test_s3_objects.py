@@ -258,3 +258,16 @@ async def test_an_object_too_large_for_one_copy_is_moved_in_parts(s3: Setting, m
         assert await read(connector, after) == content_of(26 * MIB)
     assert after.modified_at == before.modified_at
     assert s3.files.unfinished() == []
+
+
+async def test_the_longest_path_leaves_room_for_the_prefix(s3: Setting) -> None:
+    async with s3.connector() as connector:
+        longest = connector.capabilities.names.path_length_max
+        assert longest == 1024 - len(s3.files.prefix) - 1
+        folder = ("x" * 200,) * 4
+        await connector.make_folder(folder)
+        name = "y" * (longest - 4 * 201)
+        await put(connector, (*folder, name), b"content")
+        with pytest.raises(ItemError) as caught:
+            await put(connector, (*folder, f"{name}y"), b"content")
+    assert caught.value.code == "name-too-long"
