@@ -2,6 +2,7 @@
 
     python -m benchmarks.alone list SIMULATOR FOLDER    list the simulated project with the connector and the inventory
     python -m benchmarks.alone copy SIMULATOR FOLDER    list, plan and copy it into FOLDER/copied with the engine
+    python -m benchmarks.alone copy SIMULATOR FOLDER SETTINGS    … into "copied" of the connection in a JSON file
     python -m benchmarks.alone walk SETTINGS FOLDER     list the folder "listed" of the connection in a JSON file
 
 `own_seconds` is processor time of this process: what is left when all waiting is taken away.
@@ -11,7 +12,9 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -74,10 +77,11 @@ async def _listed(opened: Source, root: str, folder: Path) -> dict[str, float]:
     return {"entries": header.entries, "calls": header.calls, "seconds": seconds, "own_seconds": own_seconds}
 
 
-async def copy_project(simulator: Path, folder: Path) -> dict[str, float]:
-    """Copy the first project; what the transfer took."""
+async def copy_project(simulator: Path, folder: Path, settings: Path | None = None) -> dict[str, float]:
+    """Copy the first project into a local folder or another connection; what the transfer took."""
     opened, project = source_of(simulator)
-    archive = make_connector(FilesystemSettings(folder=folder), Services())
+    text = None if settings is None else await asyncio.to_thread(settings.read_bytes)
+    archive = make_connector(FilesystemSettings(folder=folder) if text is None else settings_of(text), Services())
     job = Job.model_validate({
         "name": "alone",
         "source": {"connection": "office", "path": project},
@@ -88,10 +92,11 @@ async def copy_project(simulator: Path, folder: Path) -> dict[str, float]:
     async with opened as source, archive:
         destination = require_destination(archive, "archive")
         inventory, plan = await _planned(source, destination, run, job)
-        began = time.perf_counter()
+        began, own = time.perf_counter(), time.process_time()
         async with Ledger.open(state.ledger) as ledger:
             await _transferred(source, destination, ledger, run, job, plan, inventory)
-        return {"files": plan.summary.files_to_copy, "seconds": time.perf_counter() - began}
+        seconds, own_seconds = time.perf_counter() - began, time.process_time() - own
+        return {"files": plan.summary.files_to_copy, "seconds": seconds, "own_seconds": own_seconds}
 
 
 async def _planned(source: Source, destination: Destination, run: Run, job: Job) -> tuple[Inventory, Plan]:
@@ -137,9 +142,13 @@ async def _transferred(
 
 def main() -> None:
     """Do what the command line says."""
-    what, simulator, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    what, simulator, folder, *more = sys.argv[1], *map(Path, sys.argv[2:])
     folder.mkdir(parents=True, exist_ok=True)
-    measure = {"list": list_project, "copy": copy_project, "walk": walk}[what]
+    measure: Callable[..., Coroutine[Any, Any, dict[str, float]]] = {
+        "list": list_project,
+        "copy": copy_project,
+        "walk": walk,
+    }[what]
     try:
         import uvloop
     except ImportError:
@@ -147,7 +156,7 @@ def main() -> None:
     else:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        print(json.dumps(runner.run(measure(simulator, folder))))
+        print(json.dumps(runner.run(measure(simulator, folder, *more))))
 
 
 if __name__ == "__main__":

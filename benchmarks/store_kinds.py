@@ -251,7 +251,6 @@ STORES: Mapping[str, Start] = {
     "sftp": _sftp,
     "webdav": _webdav("wsgidav"),
     "webdav-apache": _webdav("apache"),
-    "webdav-rclone": _webdav("rclone"),
     "s3": _s3,
     "azure": _azure,
     "gcs": _gcs,
