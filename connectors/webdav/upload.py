@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 1024 * 1024
 MOVES_MAX = 3
-LATE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+LATE_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class WebDavUpload:
@@ -35,7 +35,6 @@ class WebDavUpload:
         self._begun = False
         self._body: Body | None = None
         self._sending: asyncio.Task[None] | None = None
-        self._was_cut = False
         self._kept = ExitStack()
 
     async def write(self, part: Part) -> None:
@@ -94,12 +93,12 @@ class WebDavUpload:
     async def discard(self) -> None:
         sending, self._sending = self._sending, None
         if sending is not None and not sending.done():
-            self._was_cut = True
             sending.cancel()
             await asyncio.wait([sending])
+        was_cut = sending is not None and (sending.cancelled() or sending.exception() is not None)
         try:
             if self._begun:
-                await self._remove_staged()
+                await self._remove_staged(was_cut=was_cut)
         except (RetryableError, ItemError):
             pass  # the server is gone or refuses; the next try replaces the staged file, or `sweep_staged` removes it
         finally:
@@ -107,9 +106,9 @@ class WebDavUpload:
             if isinstance(self._body, Spooled):
                 self._body.close()
 
-    async def _remove_staged(self) -> None:
+    async def _remove_staged(self, *, was_cut: bool) -> None:
         was_there = await self._connector.remove_file(self._staged)
-        waits = LATE_SECONDS if self._was_cut else ()
+        waits = LATE_SECONDS if was_cut else ()
         for seconds in waits:
             # The server may not have begun with a request that was cut, and make the file yet.
             if was_there:
