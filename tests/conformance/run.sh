@@ -18,6 +18,6 @@ fi
 
 recordings=$(mktemp -d)
 trap 'rm -rf "$recordings"' EXIT
-SITEHAUL_TEST_RECORD_API=$recordings .venv/bin/python -m pytest -q -n 2 --dist loadgroup \
-    tests/connectors tests/contract tests/simulator/test_hosts_upload.py -k "not filesystem"
+SITEHAUL_TEST_RECORD_API=$recordings .venv/bin/python -m pytest -q -n 4 --dist loadgroup \
+    tests/connectors tests/contract tests/simulator/test_hosts_upload.py -k "procore or test_hosts_upload"
 .venv/bin/python -m tests.conformance.replay "$CACHE/node_modules/.bin/prism" "$recordings"

@@ -173,7 +173,8 @@ async def test_one_segment_is_sent_again(
     data = content_of(LARGE)
     await stored_at(place, connector, "large", data)
     assert await place.content(("large",)) == data
-    assert len(api_calls(place)) == 3 + extra_calls
+    # One call may be made again on a machine so busy that an answer is late.
+    assert 0 <= len(api_calls(place)) - 3 - extra_calls <= 1
     assert len(calls(place.served, "blob")) <= 5 + 4
 
 
