@@ -4,6 +4,7 @@ import pytest
 
 from migration.capabilities import CaseRule, LengthUnit, UnicodeRule
 from migration.errors import ConfigurationError
+from migration.naming import Namer, Place, Sibling
 from migration.platforms import name_rules, platform, platforms
 
 EXPECTED = """
@@ -60,3 +61,10 @@ def test_an_unknown_platform_is_refused_with_the_known_ones() -> None:
         platform("floppy")
     assert caught.value.code == "unknown-platform"
     assert "smb_windows_share" in str(caught.value.fix)
+
+
+def test_procore_is_never_asked_for_a_name_that_it_may_clean() -> None:
+    namer = Namer(name_rules("procore"))
+    names = ["2024-03-30 50% CD", " Plans", "Phase #2 ", "~old", 'Detail 3"', "plain"]
+    planned = [namer.map_names([Sibling("1", name)], Place(folders=True))[0].name for name in names]
+    assert planned == ["2024-03-30 50_ CD", "Plans", "Phase _2", "_old", "Detail 3_", "plain"]
