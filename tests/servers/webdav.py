@@ -227,6 +227,7 @@ LogLevel warn
 DavLockDB {state}/locks
 DavMinTimeout 60
 LimitXMLRequestBody 0
+LimitRequestBody 0
 KeepAliveTimeout 30
 MaxKeepAliveRequests 0
 AllowEncodedSlashes NoDecode
