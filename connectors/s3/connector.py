@@ -175,6 +175,9 @@ class VersionedS3Connector(S3Connector):
         )
 
 
+_FILE_NAME_BYTES_MAX = 255
+
+
 def connector_of(settings: S3Settings, services: Services, **more: Any) -> S3Connector:
     """The connector for a bucket that keeps versions, or for one that does not."""
     return (VersionedS3Connector if settings.versioned else S3Connector)(settings, services, **more)
@@ -188,8 +191,12 @@ def _key_marked(named: str | None) -> str | None:
 
 
 def _elsewhere(rules: NameRules) -> NameRules:
-    """Amazon takes a backslash; services that keep objects as files make a slash of it (SeaweedFS) or refuse it."""
-    return replace(rules, forbidden_characters=rules.forbidden_characters | {"\\"})
+    """Amazon takes a backslash and names as long as a key; services that keep objects as files make a slash of the
+    one (SeaweedFS) or refuse it, and take 255 bytes between slashes
+    (https://min.io/docs/minio/linux/operations/concepts/thresholds.html)."""
+    return replace(
+        rules, forbidden_characters=rules.forbidden_characters | {"\\"}, segment_length_max=_FILE_NAME_BYTES_MAX
+    )
 
 
 def _capabilities(settings: S3Settings) -> Capabilities:

@@ -65,7 +65,7 @@ _MEANINGS: dict[str, _Meaning] = {
                              "Set the clock of this machine, best by NTP, and run again."),
     "EntityTooLarge": (ItemError, "file-too-large", "the service does not take a file of this size",
                        "Leave the file out by a rule of the job."),
-    "KeyTooLongError": (ItemError, "name-too-long", "its key is longer than 1,024 bytes",
+    "KeyTooLongError": (ItemError, "name-too-long", "its key, or a name in it, is longer than the service takes",
                         "Shorten the path by a rule of the job."),
     "InvalidObjectState": (ItemError, "archived", "it lies in an archive (Glacier) and cannot be read at once",
                            "Restore it in the S3 console first, then run again."),
