@@ -411,7 +411,8 @@ def test_a_name_is_reserved_while_its_upload_is_under_way(cloud: Cloud, http: Ht
         while not cloud.do(lambda: len(cloud.service.world.reserved)):
             pass
         meanwhile = http.send("A.BIN", b"y")
-        assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "name_temporarily_reserved")
+        assert meanwhile.status_code == 409, meanwhile.text
+        assert meanwhile.json()["code"] == "name_temporarily_reserved"
         yield half + b"\r\n--b--\r\n"
 
     with httpx.Client(headers=http.http.headers) as other:

@@ -64,6 +64,7 @@ async def _received(
     largest = box.switches.direct_upload_bytes_max + _HEAD_BYTES_MAX
     async for chunk in chunks(call):
         if not body and len(chunk) == int(call.headers.get("content-length", "-1")):
+            _reserved(box, bytearray(chunk), boundary, file, held)
             return chunk
         if problem is not None or len(body) > largest:
             continue
