@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from connectors.registry import KINDS
 from flows.cli import commands
 from flows.cli.exits import ExitCode
 from flows.cli.main import app
@@ -44,3 +45,8 @@ def test_every_guarantee_names_tests_that_exist() -> None:
         path = ROOT / file
         assert path.is_file(), f"{file} does not exist"
         assert re.search(rf"def {test}\b", path.read_text("utf-8")), f"{file} has no {test}"
+
+
+def test_every_kind_of_connection_has_its_page() -> None:
+    table = (ROOT / "docs" / "connections" / "README.md").read_text("utf-8")
+    assert sorted(re.findall(r"^\| \[([a-z0-9-]+)\]\(", table, re.M)) == sorted(KINDS)
