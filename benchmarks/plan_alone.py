@@ -8,8 +8,9 @@ from pathlib import Path
 
 from migration.capabilities import Capabilities
 from migration.inventory import Inventory
-from migration.jobs import ItemOverwrite, Job, Location, Rules
+from migration.jobs import Job, Location
 from migration.plans import write_plan
+from migration.rules import ItemOverwrite, Rules
 from migration.state import RunPaths
 
 

@@ -20,6 +20,13 @@ class ActionKind(StrEnum):
     FLAG = "flag"
 
 
+class Side(StrEnum):
+    """Which end of the job an action changes."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
 class OutcomeWord(StrEnum):
     """The verdict on one action, in the words DryvIQ's users know."""
 
@@ -53,26 +60,50 @@ class VerificationLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One decided step of a plan. `seq` is its place in the plan; folders come before what they hold."""
+    """One decided step of a plan. `seq` is its place in the plan: renames, folders before what they hold, copies,
+    deletions.
+
+    It concerns one pair: an entry of the source, its place at the destination and what is there. It changes one side;
+    paths are as they will be when the plan's renames are done.
+    """
 
     seq: int
     action_id: str
     kind: ActionKind
     source: Ref | None
+    """The source's entry; None = only the destination has it."""
     source_path: PathParts
+    """From the job's source root."""
     destination_path: PathParts
     """From the job's destination root."""
+    side: Side = Side.DESTINATION
+    """The one that is changed; a copy reads the other."""
+    from_path: PathParts | None = None
+    """Of a rename: where the entry is when its turn comes, from the job's root on that side."""
+    accounts: bool = True
+    """Whether this is the one action that tells the fate of the source's entry; renames and deletions that only go with
+    another action of the same entry, earlier versions and what only the destination has do not."""
+    version_number: int | None = None
+    """Of an earlier version that is copied; None = the current one."""
     size_bytes: int | None = None
+    """Of the content that is copied."""
     modified_at: datetime | None = None
+    """The same content's."""
     reason: str | None = None
     """Stable kebab-case code; always set for skip and flag."""
     detail: str | None = None
     renamed: bool = False
     """Whether any part of the destination path differs from the source's names."""
     expected: Entry | None = None
-    """What the plan saw at the destination path (the precondition); None = nothing there."""
+    """What the plan saw on the side that is changed, at the path to be written, renamed or deleted (the precondition);
+    None = nothing there."""
     entry_kind: EntryKind = EntryKind.FILE
-    """What the source entry is; tells skipped and flagged folders from files."""
+    """What the entry is; tells skipped and flagged folders from files."""
+
+    @property
+    def path(self) -> PathParts:
+        """The path on the side that is changed, from the job's root there."""
+        return self.destination_path if self.side is Side.DESTINATION else self.source_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +123,14 @@ class Outcome:
     settled_sha256: str | None = None
     """Of what the destination made of it, where that is something else and was hashed."""
     destination: Ref | None = None
+    """What was written, made or renamed, on the side the action changed (so also where that is the source)."""
     destination_name: str | None = None
     destination_modified_at: datetime | None = None
-    """The modification time the destination then held; None where it keeps none."""
+    """The modification time that side then held; None where it keeps none."""
+    trashed: str | None = None
+    """What `Trash.restore` needs to bring back what was deleted or replaced; None where nothing went to a trash."""
+    replaced_version_id: str | None = None
+    """The version that the written one replaced in a system that keeps versions."""
     verification: VerificationLevel | None = None
 
 

@@ -20,11 +20,11 @@ from migration.plan_format import PLAN_SCHEMA
 from migration.run_queries import connect, define, record_batches
 from migration.state import JobState, RunPaths
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _FIELDS: list["pa.Field[Any]"] = [
     pa.field("source_system", pa.string(), nullable=False),
-    pa.field("source_id", pa.string(), nullable=False),
+    pa.field("source_id", pa.string()),
     pa.field("source_version_id", pa.string()),
     pa.field("source_path", PATH, nullable=False),
     pa.field("source_modified_at", TIME),
@@ -37,6 +37,9 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("sha256", pa.string()),
     pa.field("settled_sha256", pa.string()),
     pa.field("run_id", pa.string(), nullable=False),
+    pa.field("entry_kind", pa.string()),
+    pa.field("missing_at_source", pa.string()),
+    pa.field("missing_at_destination", pa.string()),
 ]
 BASELINE_SCHEMA = pa.schema(_FIELDS)
 """The columns of baseline.parquet. `destination_path` is as planned; `destination_name` is the name as the system kept

@@ -36,6 +36,9 @@ class Precondition:
     """What the plan saw at the destination path; None = nothing there. Publishing refuses anything else."""
 
     expected: Entry | None = None
+    keep_replaced: bool = False
+    """Whether what is replaced is to be kept: systems that keep versions do so anyway, others with a trash
+    (`Operation.DELETE_TO_TRASH`) move it there when the new file becomes visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Stored:
     modified_at: datetime | None
     stored_sha256: str | None = None
     confirmed_by: str | None = None
+    trashed: str | None = None
+    """What `Trash.restore` needs to bring back what was replaced; None when nothing went to a trash."""
 
 
 @dataclass(frozen=True, slots=True)

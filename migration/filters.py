@@ -12,8 +12,8 @@ from datetime import datetime
 
 from migration.entries import PathParts
 from migration.errors import ConfigurationError
+from migration.filter_rules import Filter
 from migration.inventory_format import microseconds
-from migration.jobs import Filter
 
 EXCLUDED = "excluded"
 NOT_INCLUDED = "not-included"

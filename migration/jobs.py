@@ -5,55 +5,14 @@ these models as a form: every field has a title and a description, and all but t
 """
 
 import re
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from migration.entries import PathParts
-
-
-class TransferType(StrEnum):
-    """What a job does with what it finds. Only `copy` is planned today."""
-
-    COPY = "copy"
-
-
-class DuplicateNames(StrEnum):
-    """What happens to a second source name that would land on the same destination name."""
-
-    RENAME = "rename"
-    WARN = "warn"
-
-
-class LargeItem(StrEnum):
-    """What happens to a file larger than the destination accepts."""
-
-    FAIL = "fail"
-    SKIP = "skip"
-
-
-class ItemOverwrite(StrEnum):
-    """What happens when the destination holds another file under the name."""
-
-    OVERWRITE = "overwrite"
-    SKIP = "skip"
-    FAIL = "fail"
-
-
-class EmptyContainers(StrEnum):
-    """Whether folders without files are made."""
-
-    CREATE = "create"
-    SKIP = "skip"
-
-
-class FailurePolicy(StrEnum):
-    """Whether one failing file ends the run."""
-
-    CONTINUE = "continue"
-    HALT = "halt"
+from migration.job_model import JobModel
+from migration.rules import Rules, TransferType
 
 
 class OnBudgetExhausted(StrEnum):
@@ -63,11 +22,7 @@ class OnBudgetExhausted(StrEnum):
     WAIT = "wait"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Location(_Model):
+class Location(JobModel):
     """One end of a job."""
 
     connection: str = Field(
@@ -93,71 +48,7 @@ class Location(_Model):
         return tuple(part for part in self.path.split("/") if part)
 
 
-class Filter(_Model):
-    """Which files take part. An exclude beats an include; no include means everything."""
-
-    include: list[str] = Field(
-        default_factory=list, title="Include", description="Glob patterns of paths, e.g. Drawings/** or *.pdf."
-    )
-    exclude: list[str] = Field(
-        default_factory=list, title="Exclude", description="Glob patterns of paths to leave out, e.g. **/*.tmp."
-    )
-    min_size_bytes: int | None = Field(default=None, ge=0, title="Smallest size", description="In bytes.")
-    max_size_bytes: int | None = Field(default=None, ge=0, title="Largest size", description="In bytes.")
-    modified_from: datetime | None = Field(
-        default=None, title="Modified from", description="Only files changed at or after this time (UTC)."
-    )
-    modified_to: datetime | None = Field(
-        default=None, title="Modified to", description="Only files changed before this time (UTC)."
-    )
-
-    @model_validator(mode="after")
-    def _ranges_are_not_empty(self) -> Self:
-        smallest, largest = self.min_size_bytes, self.max_size_bytes
-        if smallest is not None and largest is not None and smallest > largest:
-            raise ValueError("filter: min_size_bytes is larger than max_size_bytes, so no file could match")
-        return self
-
-
-class Rules(_Model):
-    """The operator's choices."""
-
-    filter: Filter = Field(default_factory=Filter, title="Filter", description="Which files take part.")
-    duplicate_names: DuplicateNames = Field(
-        default=DuplicateNames.RENAME,
-        title="Duplicate names",
-        description="Two source names that are one name at the destination: rename the second, or flag it (warn).",
-    )
-    item_overwrite: ItemOverwrite = Field(
-        default=ItemOverwrite.FAIL,
-        title="When the destination has another file",
-        description="fail = flag it for a person, skip = leave it, overwrite = replace it.",
-    )
-    segment_transform: bool = Field(
-        default=True,
-        title="Allow unsupported names to be changed",
-        description="Off = files whose names the destination forbids are flagged instead of renamed.",
-    )
-    segment_truncate: bool = Field(
-        default=True,
-        title="Allow long names to be shortened",
-        description="Off = files whose names or paths are too long are flagged instead.",
-    )
-    large_item: LargeItem = Field(
-        default=LargeItem.FAIL, title="Too large files", description="fail = flag, skip = leave out."
-    )
-    empty_containers: EmptyContainers = Field(
-        default=EmptyContainers.CREATE, title="Empty folders", description="Whether folders without files are made."
-    )
-    timestamps: bool = Field(
-        default=True, title="Keep modification times", description="Where the destination can keep them."
-    )
-    failure_policy: FailurePolicy = Field(
-        default=FailurePolicy.CONTINUE, title="When a file fails", description="Go on with the others, or halt the run."
-    )
-
-
-class Performance(_Model):
+class Performance(JobModel):
     """How hard a run works."""
 
     parallel_writes: int = Field(
@@ -191,14 +82,18 @@ JobName = Annotated[
 ]
 
 
-class Job(_Model):
+class Job(JobModel):
     """A source, a destination and the rules between them."""
 
     name: JobName
     source: Location = Field(title="Source", description="Where the files come from. Nothing is changed there.")
     destination: Location = Field(title="Destination", description="Where the files go.")
     transfer_type: TransferType = Field(
-        default=TransferType.COPY, title="Transfer type", description="copy = one way, the source is never touched."
+        default=TransferType.COPY,
+        title="Transfer type",
+        description="copy = one way, the source is never touched; sync = both ways; move = the source is emptied once "
+        "everything was verified; migrate = one way, each file once; publish = the destination is made to match; "
+        "taxonomy = folders only.",
     )
     rules: Rules = Field(default_factory=Rules, title="Rules", description="What is copied, and how names are handled.")
     performance: Performance = Field(

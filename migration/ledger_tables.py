@@ -13,7 +13,7 @@ from migration.actions import Outcome, OutcomeWord
 from migration.entries import PathParts
 from migration.stored_text import readable, to_stored
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _TERMINAL_WORDS = tuple(word.value for word in OutcomeWord if word.terminal)
 _TERMINAL = ", ".join(f"'{word}'" for word in _TERMINAL_WORDS)
 _TIME = pa.timestamp("us", tz="UTC")
@@ -32,6 +32,8 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("destination_name", pa.string()),
     pa.field("destination_modified_at", _TIME),
     pa.field("verification", pa.string()),
+    pa.field("trashed", pa.string()),
+    pa.field("replaced_version_id", pa.string()),
     pa.field("started_at", _TIME, nullable=False),
     pa.field("finished_at", _TIME, nullable=False),
 ]
@@ -52,7 +54,7 @@ class _UtcTime(sa.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None else None
 
 
-ADDED_IN = {2: ("settled_sha256", "destination_version_id")}
+ADDED_IN = {2: ("settled_sha256", "destination_version_id"), 3: ("trashed", "replaced_version_id")}
 """Columns of `outcomes` by the format version that brought them; all are text."""
 
 METADATA = sa.MetaData()
@@ -75,6 +77,8 @@ OUTCOMES = sa.Table(
     sa.Column("verification", sa.Text),
     sa.Column("settled_sha256", sa.Text),
     sa.Column("destination_version_id", sa.Text),
+    sa.Column("trashed", sa.Text),
+    sa.Column("replaced_version_id", sa.Text),
     sa.Column("started_at", _UtcTime, nullable=False),
     sa.Column("finished_at", _UtcTime, nullable=False),
     sa.Index("outcomes_by_action", "run_id", "action_id"),
@@ -202,6 +206,8 @@ def outcome_row(run_id: str, outcome: Outcome) -> dict[str, Any]:
         "destination_name": to_stored(outcome.destination_name) if outcome.destination_name else None,
         "destination_modified_at": outcome.destination_modified_at,
         "verification": outcome.verification.value if outcome.verification else None,
+        "trashed": outcome.trashed,
+        "replaced_version_id": to_stored(outcome.replaced_version_id) if outcome.replaced_version_id else None,
         "started_at": outcome.started_at,
         "finished_at": outcome.finished_at,
     }

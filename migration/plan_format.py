@@ -1,8 +1,10 @@
-"""A plan on disk: `plan.parquet` (one row per source entry, in the order of work) and `plan.json` (its summary).
+"""A plan on disk: `plan.parquet` (one row per action, in the order of work) and `plan.json` (its summary).
 
-Names, paths and ids that are not Unicode text are stored as migration/stored_text.py says. `expected_*` is what the
-plan saw at the destination path; `expected_id` null = nothing was there. `entry_kind` (file, folder) is the source
-entry's.
+A row is about a pair: the source's entry (`source_*`, `size_bytes`, `modified_at`; `source_id` null = only the
+destination has it) and what the plan saw at its place at the destination (`expected_*`; `expected_id` null = nothing).
+`side` says which of the two the action changes. Paths are as they will be when the plan's renames are done;
+`source_listed_path` is the source's path in its inventory where that is another one. Names, paths and ids that are not
+Unicode text are stored as migration/stored_text.py says.
 """
 
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from migration.forecast import Forecast
 from migration.inventory_format import PATH, TIME
 from migration.stored_text import from_stored, to_stored
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _FIELDS: list["pa.Field[Any]"] = [
     pa.field("seq", pa.int64(), nullable=False),
@@ -25,7 +27,7 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("kind", pa.string(), nullable=False),
     pa.field("entry_kind", pa.string(), nullable=False),
     pa.field("source_system", pa.string(), nullable=False),
-    pa.field("source_id", pa.string(), nullable=False),
+    pa.field("source_id", pa.string()),
     pa.field("source_version_id", pa.string()),
     pa.field("source_path", PATH, nullable=False),
     pa.field("destination_path", PATH, nullable=False),
@@ -39,6 +41,11 @@ _FIELDS: list["pa.Field[Any]"] = [
     pa.field("expected_kind", pa.string()),
     pa.field("expected_size_bytes", pa.int64()),
     pa.field("expected_modified_at", TIME),
+    pa.field("side", pa.string(), nullable=False),
+    pa.field("accounts", pa.bool_(), nullable=False),
+    pa.field("from_path", PATH),
+    pa.field("source_listed_path", PATH),
+    pa.field("version_number", pa.int64()),
 ]
 PLAN_SCHEMA = pa.schema(_FIELDS)
 """The columns of plan.parquet."""
@@ -69,9 +76,11 @@ class PlanSummary:
     reasons: Mapping[str, Mapping[str, int]]
     """Actions by kind and reason, where there is a reason."""
     files: int
-    """Files of the source: each of them has exactly one action."""
+    """Files of the source: each of them has exactly one action that accounts for it."""
     folders: int
-    """Folders of the source: each of them has exactly one action."""
+    """Folders of the source: each of them has exactly one action that accounts for it."""
+    changes: Mapping[str, Mapping[str, int]]
+    """Actions that change something, by side and kind."""
     folders_to_make: int
     files_to_copy: int
     bytes_to_copy: int
@@ -100,6 +109,7 @@ def summary_from_json(plain: Mapping[str, Any]) -> PlanSummary:
         raise ValueError(f"format version {plain['format_version']} is newer than this SiteHaul")
     return PlanSummary(
         **{
+            "changes": {},
             **plain,
             "made_at": datetime.fromisoformat(plain["made_at"]),
             "source_root": tuple(from_stored(part) for part in plain["source_root"]),

@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migration.actions import ActionKind
+from migration.actions import ActionKind, Side
 from migration.entries import EntryKind, PathParts
 from migration.plan_format import PLAN_SCHEMA
 
@@ -26,6 +26,9 @@ _REPEATED_COLUMNS = [
     "reason",
     "detail",
     "expected_kind",
+    "side",
+    "from_path.list.element",
+    "source_listed_path.list.element",
 ]
 
 
@@ -53,6 +56,11 @@ class PlanColumns(NamedTuple):
     expected_kind: Sequence[EntryKind | None]
     expected_size_bytes: Sequence[int | None]
     expected_modified_at: Sequence[int | None]
+    side: Sequence[Side]
+    accounts: Sequence[bool]
+    from_path: Sequence[PathParts | None]
+    source_listed_path: Sequence[PathParts | None]
+    version_number: Sequence[int | None]
 
 
 class PlanWriter:
@@ -65,8 +73,8 @@ class PlanWriter:
         self._seq = 0
         self._file: IO[bytes] | None = None
         self._writer: pq.ParquetWriter | None = None
-        self.counts: Counter[tuple[ActionKind, EntryKind, str | None]] = Counter()
-        """Rows by kind, kind of entry and reason."""
+        self.counts: Counter[tuple[ActionKind, EntryKind, str | None, Side, bool]] = Counter()
+        """Rows by kind, kind of entry, reason, side and whether they account for the source's entry."""
         self.bytes_to_copy = 0
         self.files_of_unknown_size = 0
         """Among the files to copy."""
@@ -126,9 +134,16 @@ class PlanWriter:
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=PLAN_SCHEMA), row_group_size=ROWS_IN_GROUP)
 
     def _total(self, columns: PlanColumns) -> None:
-        self.counts.update(zip(columns.kind, columns.entry_kind, columns.reason, strict=True))
-        is_copy = [kind is ActionKind.COPY for kind in columns.kind]
-        sizes = list(compress(columns.size_bytes, is_copy))
+        self.counts.update(
+            zip(columns.kind, columns.entry_kind, columns.reason, columns.side, columns.accounts, strict=True)
+        )
+        is_copy = [kind in (ActionKind.COPY, ActionKind.ADD_VERSION) for kind in columns.kind]
+        sizes = [
+            size if side is Side.DESTINATION else size_there
+            for size, size_there, side in compress(
+                zip(columns.size_bytes, columns.expected_size_bytes, columns.side, strict=True), is_copy
+            )
+        ]
         unknown = sizes.count(None)
         self.bytes_to_copy += sum(size for size in sizes if size is not None)
         self.files_of_unknown_size += unknown

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from migration.actions import ActionKind
 from migration.capabilities import Capabilities
-from migration.jobs import ItemOverwrite, LargeItem, Rules, TransferType
+from migration.rules import ItemOverwrite, LargeItem, Rules, TransferType
 
 
 class SourceFile(NamedTuple):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from migration.actions import ActionKind, action_id_of
+from migration.actions import ActionKind, Side, action_id_of
 from migration.capabilities import Capabilities
 from migration.entries import EntryKind
 from migration.filters import Selection, compile_filter
 from migration.inventory import Inventory
 from migration.inventory_format import stored_path
-from migration.jobs import DuplicateNames, EmptyContainers, Job
+from migration.jobs import Job
 from migration.naming import MappedName, NameOptions, Namer, Sibling
 from migration.placing import Folder, duplicate, match_destination, place_folders
 from migration.plan_queries import (
@@ -44,6 +44,7 @@ from migration.planner import (
     There,
     Verdict,
 )
+from migration.rules import DuplicateNames, EmptyContainers
 from migration.run_queries import connect
 from migration.sorted_groups import Answers, Columns
 from migration.state import RunPaths
@@ -126,6 +127,11 @@ class _FolderDecider:
                 verdict.detail,
                 folder.renamed,
                 *_expected(there),
+                Side.DESTINATION,
+                True,
+                None,
+                None,
+                None,
             )
             yield PlanColumns._make((value,) for value in row)
 
@@ -262,7 +268,12 @@ class _FileDecider:
             [verdict.reason for verdict in verdicts],
             [verdict.detail or ", ".join(new.changes) or None for verdict, new in zip(verdicts, mapped, strict=True)],
             renamed,
-            *zip(*map(_expected, all_there), strict=True),
+            *_expected_columns(all_there),
+            [Side.DESTINATION] * len(ids),
+            [True] * len(ids),
+            [None] * len(ids),
+            [None] * len(ids),
+            [None] * len(ids),
         )
 
     def _action_ids(
@@ -324,6 +335,13 @@ def _expected(there: There | None) -> tuple[str | None, str | None, EntryKind | 
         return None, None, None, None, None
     kind = EntryKind.FILE if there.is_file else EntryKind.FOLDER
     return there.id, there.version_id, kind, there.size_bytes, there.modified
+
+
+def _expected_columns(
+    all_there: Sequence[There | None],
+) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any]]:
+    ids, versions, kinds, sizes, modified = zip(*map(_expected, all_there), strict=True)
+    return ids, versions, kinds, sizes, modified
 
 
 def _check_unique(ids: list[str], names: list[str]) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from migration.actions import Action, ActionKind
+from migration.actions import Action, ActionKind, Side
 from migration.baseline import usable_baseline
 from migration.capabilities import Capabilities
 from migration.entries import Entry, EntryKind, PathParts, Ref
@@ -127,7 +127,7 @@ def to_actions(rows: pa.RecordBatch | pa.Table, destination_system: str) -> Iter
     """The actions of rows that have the columns of PLAN_SCHEMA, in their order."""
     columns = [values(rows.column(name)) for name in PLAN_SCHEMA.names]
     for row in zip(*columns, strict=True):
-        yield _action(destination_system, *row)
+        yield _action(destination_system, _PlanRow._make(row))
 
 
 def file_digest(path: Path) -> str:
@@ -136,60 +136,88 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _action(
-    destination_system: str,
-    seq: int,
-    identity: str,
-    kind: str,
-    entry_kind: str,
-    source_system: str,
-    source_id: str,
-    source_version_id: str | None,
-    source_path: list[str],
-    destination_path: list[str],
-    size_bytes: int | None,
-    modified_at: int | None,
-    reason: str | None,
-    detail: str | None,
-    renamed: bool,
-    *expected: Any,
-) -> Action:
-    path = read_path(destination_path)
+class _PlanRow(NamedTuple):
+    """One row of PLAN_SCHEMA, as read."""
+
+    seq: int
+    action_id: str
+    kind: str
+    entry_kind: str
+    source_system: str
+    source_id: str | None
+    source_version_id: str | None
+    source_path: list[str]
+    destination_path: list[str]
+    size_bytes: int | None
+    modified_at: int | None
+    reason: str | None
+    detail: str | None
+    renamed: bool
+    expected_id: str | None
+    expected_version_id: str | None
+    expected_kind: str | None
+    expected_size_bytes: int | None
+    expected_modified_at: int | None
+    side: str
+    accounts: bool
+    from_path: list[str]
+    source_listed_path: list[str]
+    version_number: int | None
+
+
+def _action(destination_system: str, row: _PlanRow) -> Action:
+    side, kind = Side(row.side), EntryKind(row.entry_kind)
+    source = None if row.source_id is None else _ref(row.source_system, row.source_id, row.source_version_id)
+    source_path, destination_path = read_path(row.source_path), read_path(row.destination_path)
+    there = _there(destination_system, destination_path, row)
+    here = None if source is None else _seen(source, source_path, kind, row.size_bytes, row.modified_at)
+    reads_there = side is Side.SOURCE and there is not None
     return Action(
-        seq=seq,
-        action_id=identity,
-        kind=ActionKind(kind),
-        entry_kind=EntryKind(entry_kind),
-        source=Ref(source_system, from_stored(source_id), _text(source_version_id)),
-        source_path=read_path(source_path),
-        destination_path=path,
-        size_bytes=size_bytes,
-        modified_at=None if modified_at is None else moment(modified_at),
-        reason=reason,
-        detail=_text(detail),
-        renamed=renamed,
-        expected=None if expected[0] is None else _expected(destination_system, path, *expected),
+        seq=row.seq,
+        action_id=row.action_id,
+        kind=ActionKind(row.kind),
+        entry_kind=kind,
+        source=source,
+        source_path=source_path,
+        destination_path=destination_path,
+        side=side,
+        from_path=read_path(row.from_path) or None,
+        accounts=row.accounts,
+        version_number=row.version_number,
+        size_bytes=row.expected_size_bytes if reads_there else row.size_bytes,
+        modified_at=_moment(row.expected_modified_at if reads_there else row.modified_at),
+        reason=row.reason,
+        detail=_text(row.detail),
+        renamed=row.renamed,
+        expected=here if side is Side.SOURCE else there,
     )
 
 
-def _expected(
-    system: str,
-    path: PathParts,
-    entry_id: str,
-    version_id: str | None,
-    kind: str,
-    size_bytes: int | None,
-    modified_at: int | None,
-) -> Entry:
+def _there(system: str, path: PathParts, row: _PlanRow) -> Entry | None:
+    if row.expected_id is None or row.expected_kind is None:
+        return None
+    ref = _ref(system, row.expected_id, row.expected_version_id)
+    return _seen(ref, path, EntryKind(row.expected_kind), row.expected_size_bytes, row.expected_modified_at)
+
+
+def _seen(ref: Ref, path: PathParts, kind: EntryKind, size_bytes: int | None, modified: int | None) -> Entry:
     return Entry(
-        ref=Ref(system, from_stored(entry_id), _text(version_id)),
+        ref=ref,
         parent=None,
         name=path[-1],
         path=path,
-        kind=EntryKind(kind),
+        kind=kind,
         size_bytes=size_bytes,
-        modified_at=None if modified_at is None else moment(modified_at),
+        modified_at=_moment(modified),
     )
+
+
+def _ref(system: str, stored_id: str, stored_version_id: str | None) -> Ref:
+    return Ref(system, from_stored(stored_id), _text(stored_version_id))
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else moment(microseconds)
 
 
 def _text(stored: str | None) -> str | None:
@@ -220,10 +248,14 @@ def _summary(
     now: datetime,
     warnings: tuple[str, ...],
 ) -> PlanSummary:
-    files, folders = Counter[ActionKind](), Counter[ActionKind]()
+    files, folders, accounted = Counter[ActionKind](), Counter[ActionKind](), Counter[EntryKind]()
     reasons: dict[str, Counter[str]] = {}
-    for (kind, entry_kind, reason), count in writer.counts.items():
+    changes = {side.value: Counter[str]() for side in Side}
+    for (kind, entry_kind, reason, side, accounts), count in writer.counts.items():
         (files if entry_kind is EntryKind.FILE else folders)[kind] += count
+        accounted[entry_kind] += count if accounts else 0
+        if kind not in (ActionKind.SKIP, ActionKind.FLAG):
+            changes[side.value][kind.value] += count
         if reason is not None:
             reasons.setdefault(kind.value, Counter())[reason] += count
     digests: dict[str, Any] = {
@@ -233,7 +265,8 @@ def _summary(
         "baseline_digest": file_digest(inputs.baseline) if inputs.baseline else None,
         "plan_digest": file_digest(run.plan),
     }
-    to_copy, to_make = files[ActionKind.COPY], folders[ActionKind.MAKE_FOLDER]
+    to_copy = files[ActionKind.COPY] + files[ActionKind.ADD_VERSION]
+    to_make = folders[ActionKind.MAKE_FOLDER]
     return PlanSummary(
         plan_id=hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:32],
         run_id=run.run_id,
@@ -246,8 +279,9 @@ def _summary(
         destination_root=inputs.destination.header.root,
         counts={kind.value: files[kind] + folders[kind] for kind in ActionKind if files[kind] + folders[kind]},
         reasons={kind: dict(counter) for kind, counter in reasons.items()},
-        files=files.total(),
-        folders=folders.total(),
+        changes={side: dict(counter) for side, counter in changes.items()},
+        files=accounted[EntryKind.FILE],
+        folders=accounted[EntryKind.FOLDER],
         folders_to_make=to_make,
         files_to_copy=to_copy,
         bytes_to_copy=writer.bytes_to_copy,
@@ -269,7 +303,7 @@ def _summary(
 
 def _warnings(inputs: Inputs, writer: PlanWriter, *, other_baseline: bool) -> tuple[str, ...]:
     hidden, hidden_there = inputs.source.header.hiding_problems, inputs.destination.header.hiding_problems
-    flagged = sum(count for (kind, _, _), count in writer.counts.items() if kind is ActionKind.FLAG)
+    flagged = sum(count for (kind, *_), count in writer.counts.items() if kind is ActionKind.FLAG)
     unknown = writer.files_of_unknown_size
     times_lost = inputs.job.rules.timestamps and not inputs.capabilities.keeps_times
     sentences = (

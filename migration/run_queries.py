@@ -43,4 +43,10 @@ def record_batches(database: duckdb.DuckDBPyConnection, query: str, rows: int) -
 
 
 def _sql_type(field: "pa.Field[Any]") -> str:
-    return "BIGINT" if pa.types.is_integer(field.type) else "VARCHAR"
+    kinds = (
+        (pa.types.is_integer, "BIGINT"),
+        (pa.types.is_boolean, "BOOLEAN"),
+        (pa.types.is_timestamp, "TIMESTAMPTZ"),
+        (pa.types.is_list, "VARCHAR[]"),
+    )
+    return next((name for is_kind, name in kinds if is_kind(field.type)), "VARCHAR")

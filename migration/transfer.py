@@ -18,10 +18,11 @@ from migration.errors import FatalError, StoppedResumable
 from migration.finishing import Finisher
 from migration.flight import Flight, Slot, Step
 from migration.folders import FolderMaker
-from migration.jobs import FailurePolicy, Job
+from migration.jobs import Job
 from migration.ledger import Latest, Ledger, Staged
 from migration.memory import BytePool
 from migration.progress import Phase, Progress, ProgressListener
+from migration.rules import FailurePolicy
 from migration.runs import Run
 
 __all__ = ["BatchResult", "Transfer", "Work", "load_batches"]

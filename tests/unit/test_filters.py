@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from migration.errors import ConfigurationError
+from migration.filter_rules import Filter
 from migration.filters import compile_filter, glob_matcher
 from migration.inventory_format import microseconds
-from migration.jobs import Filter
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,8 @@ async def test_the_export_has_one_row_per_action_with_everything_that_is_known(t
                     bytes_copied=7,
                     sha256="ab" * 32,
                     settled_sha256="cd" * 32,
+                    trashed="the token",
+                    replaced_version_id="E0",
                     destination=Ref("filesystem", "1:2", "v7"),
                     destination_name="a_.pdf",
                     destination_modified_at=NOON,
@@ -147,6 +149,8 @@ async def test_the_export_has_one_row_per_action_with_everything_that_is_known(t
         "bytes_copied": 7,
         "sha256": "ab" * 32,
         "settled_sha256": "cd" * 32,
+        "trashed": "the token",
+        "replaced_version_id": "E0",
         "destination_id": "1:2",
         "destination_version_id": "v7",
         "destination_name": "a_.pdf",
@@ -164,7 +168,7 @@ async def test_a_ledger_of_the_first_format_is_continued(tmp_path: Path) -> None
     async with Ledger.open(path) as ledger:
         await ledger.record(RUN, [outcome("a", sha256="ab" * 32)])
     with sqlite3.connect(path) as database:
-        for column in ("settled_sha256", "destination_version_id"):
+        for column in ("settled_sha256", "destination_version_id", "trashed", "replaced_version_id"):
             database.execute(f"ALTER TABLE outcomes DROP COLUMN {column}")
         database.execute("UPDATE ledger_format SET version = 1")
     for _ in range(2):

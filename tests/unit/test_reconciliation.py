@@ -81,6 +81,8 @@ def plan_row(seq: int, line: str) -> dict[str, Any]:
         "destination_path": path,
         "reason": reason[0] if reason else None,
         "renamed": False,
+        "side": "destination",
+        "accounts": True,
     }
 
 
