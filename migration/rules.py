@@ -227,11 +227,11 @@ class Rules(JobModel):
         description="A file that changed on both sides, or is another one at the destination: copy = keep both, "
         "latest, source, destination, failure = flag it.",
     )
-    delete_propagation: DeletePropagation = Field(
-        default=DeletePropagation.IGNORE_SOURCE,
+    delete_propagation: DeletePropagation | None = Field(
+        default=None,
         title="Deletions",
         description="mirror = deletions have an effect on the other side; ignore_source, ignore_destination or "
-        "ignore_both = those of that side do not.",
+        "ignore_both = those of that side do not. Not said: ignore_both for sync, ignore_source for the others.",
     )
     deletes: Deletes = Field(
         default_factory=Deletes, title="Brakes on deletions", description="When nothing is deleted after all."
