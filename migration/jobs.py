@@ -6,13 +6,17 @@ these models as a form: every field has a title and a description, and all but t
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from migration.bandwidth import BandwidthLimit
+from migration.child_rules import Children, JobKind, checked_template
 from migration.entries import PathParts
 from migration.job_model import JobModel
 from migration.rules import Rules, TransferType
+from migration.schedules import Schedule
+from migration.stop_policy import StopPolicy
 
 
 class OnBudgetExhausted(StrEnum):
@@ -70,14 +74,21 @@ class Performance(JobModel):
         title="Memory for file content",
         description="Upper bound in bytes for content held in memory by one run.",
     )
+    upload: BandwidthLimit = Field(
+        default_factory=BandwidthLimit, title="Upload", description="How fast content is written, by the clock."
+    )
+    download: BandwidthLimit = Field(
+        default_factory=BandwidthLimit, title="Download", description="How fast content is read, by the clock."
+    )
 
 
 JobName = Annotated[
     str,
     Field(
         title="Job name",
-        description="Names the job's folder and its reports: letters, digits, '-', '_' and '.', at most 64.",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Names the job's folder and its reports: letters, digits, '-', '_' and '.', at most 64. A child of a "
+        "company-wide or mapping job is called PARENT/CHILD.",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
     ),
 ]
 
@@ -86,6 +97,12 @@ class Job(JobModel):
     """A source, a destination and the rules between them."""
 
     name: JobName
+    kind: JobKind = Field(
+        default=JobKind.TRANSFER,
+        title="Kind",
+        description="transfer = one source, one destination; folder_mapping = a child job for each first folder of the "
+        "source; company = a child job for each project that the source sees.",
+    )
     source: Location = Field(title="Source", description="Where the files come from. Nothing is changed there.")
     destination: Location = Field(title="Destination", description="Where the files go.")
     transfer_type: TransferType = Field(
@@ -99,6 +116,18 @@ class Job(JobModel):
     performance: Performance = Field(
         default_factory=Performance, title="Performance", description="How hard a run works."
     )
+    schedule: Schedule = Field(
+        default_factory=Schedule, title="Schedule", description="When the job is started, and when it may run."
+    )
+    stop_policy: StopPolicy = Field(
+        default_factory=StopPolicy, title="Stop policy", description="When the job is complete. Unset: never."
+    )
+    attempts_max: int = Field(
+        default=3,
+        ge=1,
+        title="Attempts per file",
+        description="A file that fails for a passing reason is tried so often, in all runs together, then flagged.",
+    )
     on_budget_exhausted: OnBudgetExhausted = Field(
         default=OnBudgetExhausted.STOP,
         title="When the hour's API calls are used up",
@@ -110,6 +139,38 @@ class Job(JobModel):
         title="Plan lifetime in hours",
         description="An unfinished plan younger than this is resumed; an older one is made anew.",
     )
+    require_approval: bool = Field(
+        default=False,
+        title="Ask before changing anything",
+        description="Every plan that changes something waits until a person approves it: in Prefect on the page of the "
+        "run, or on the command line with `sitehaul apply`.",
+    )
+    simulation_mode: bool = Field(
+        default=False,
+        title="Simulation",
+        description="Do everything but the writes, and report as if they had been done.",
+    )
+
+    children: Children = Field(
+        default_factory=Children,
+        title="Children",
+        description="For the kinds company and folder_mapping: which projects or folders, and where each goes.",
+    )
+    reserve_percent: int | None = Field(
+        default=None,
+        ge=0,
+        le=90,
+        title="Calls kept for others, in percent of the hour",
+        description="This part of the hourly API calls is left to other users of the same client, used or not. Unset: "
+        "10 for the kinds company and folder_mapping, otherwise 0.",
+    )
+
+    @property
+    def kept_percent(self) -> int:
+        """`reserve_percent`, with its default where it is not set."""
+        if self.reserve_percent is not None:
+            return self.reserve_percent
+        return 0 if self.kind is JobKind.TRANSFER else 10
 
     @field_validator("name")
     @classmethod
@@ -117,3 +178,16 @@ class Job(JobModel):
         if re.fullmatch(r"\.+", name):
             raise ValueError("the job's name must not consist of dots only")
         return name
+
+    @model_validator(mode="after")
+    def _kind_fits(self) -> Self:
+        if self.kind is JobKind.TRANSFER:
+            if self.children != Children():
+                raise ValueError(f"children belong to a job of another kind; this one is a {self.kind}")
+            return self
+        if "/" in self.name:
+            raise ValueError("a job with children has a name without '/'")
+        if self.kind is JobKind.COMPANY and self.source.parts:
+            raise ValueError("a job of the kind company has no source path: its source is every project")
+        checked_template(self.children.template_of(self.kind), self.kind)
+        return self
