@@ -15,13 +15,23 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from migration.approval import Approval
 from migration.errors import ConfigurationError, FatalError
+from migration.job_changes import JobChange, changed_fields, job_changes
 from migration.jobs import Job
 from migration.progress import Phase
 from migration.state import JobState, RunPaths, write_json_atomically
 
 FORMAT_VERSION = 1
-_NOT_PLANNED_BY = {"performance", "on_budget_exhausted", "plan_ttl_hours"}
+_NOT_PLANNED_BY = {
+    "performance",
+    "on_budget_exhausted",
+    "plan_ttl_hours",
+    "children",
+    "reserve_percent",
+    "require_approval",
+    "simulation_mode",
+}
 """Fields of a job that change how a run works but not what it decides: changing them resumes the run."""
 
 
@@ -79,6 +89,10 @@ class Run:
 
         self._change(change)
 
+    def decided(self, approval: Approval) -> None:
+        """A person decided on the run's plan; an earlier decision is replaced."""
+        self._change(lambda record: record.update(approval=approval.to_json()))
+
     def stopped(self, reason: str, now: datetime, resume_at: datetime | None = None) -> None:
         """The run stops here and the next one continues it; `resume_at` is when that makes sense."""
         self._end(RunState.STOPPED, now, reason=reason, resume_at=_text(resume_at) if resume_at else None)
@@ -124,6 +138,12 @@ class RunRecord:
     resume_at: datetime | None
     ended_at: datetime | None
     staged_may_be_left: bool
+    approval: Approval | None
+    """What a person decided on the run's plan; None = nobody was asked or has answered."""
+    simulation: bool
+    """Whether nothing is written anywhere but here."""
+    job_version: int | None
+    """Which version of the job the last start of it used; None = not recorded."""
 
     def finished(self, phase: Phase) -> bool:
         """Whether the phase is complete."""
@@ -151,18 +171,21 @@ class RunRecord:
                 resume_at=_time(ended.get("resume_at")),
                 ended_at=_time(ended.get("at")),
                 staged_may_be_left=raw["staged_may_be_left"],
+                approval=Approval.from_json(raw["approval"]) if raw.get("approval") else None,
+                simulation=raw.get("simulation", False),
+                job_version=raw["starts"][-1].get("job_version"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(paths) from error
 
 
-def begin(state: JobState, job: Job, now: datetime, *, plan_anew: bool = False) -> Run:
+def begin(state: JobState, job: Job, now: datetime, *, plan_anew: bool = False, simulation: bool = False) -> Run:
     """Resume the job's last run if it is unfinished, of the same job and young enough; begin a new one otherwise.
 
     To be called with the job's lock held. Records the job and this start. Age counts from when the plan was made (from
     the start while there is none); a run whose ledger is gone is not resumed. `plan_anew` never resumes.
     """
-    state.save_job(job)
+    version = state.save_job(job, now)
     digest = job_digest(job)
     last = _last_run(state)
     after_crash = last is not None and (
@@ -170,22 +193,36 @@ def begin(state: JobState, job: Job, now: datetime, *, plan_anew: bool = False) 
     )
     why_new = "an own plan was asked for" if plan_anew else _why_not_resumed(state, last, digest, job, now)
     if last is not None and why_new is None:
-        _resume(last[0], now, after_crash=after_crash)
-        return Run(last[0], resumed=True, why=f"Continuing run {last[0].run_id}, {_how_ended(last[1])}.",
-                   after_crash=after_crash)  # fmt: skip
+        _resume(last[0], now, version, after_crash=after_crash)
+        return Run(last[0], resumed=True, after_crash=after_crash,
+                   why=f"Continuing run {last[0].run_id}, {_how_ended(last[1])}." + _what_changed(state, last[1], job),
+        )  # fmt: skip
     paths = state.new_run(_after_all_runs(state, now))
     write_json_atomically(paths.run_record, {
         "format_version": FORMAT_VERSION, "run_id": paths.run_id, "job": job.name, "job_digest": digest,
-        "state": RunState.RUNNING.value, "started_at": _text(now), "phases": {}, "starts": [_start(now)], "ended": None,
+        "state": RunState.RUNNING.value, "started_at": _text(now), "phases": {}, "ended": None,
+        "simulation": simulation,
+        "starts": [_start(now, version)],
         "staged_may_be_left": after_crash,
     })  # fmt: skip
-    return Run(paths, resumed=False, why=f"A new run, because {why_new}.", after_crash=after_crash)
+    changed = _what_changed(state, last[1], job) if last else ""
+    return Run(paths, resumed=False, why=f"A new run, because {why_new}.{changed}", after_crash=after_crash)
+
+
+def why_not_resumed(state: JobState, job: Job, now: datetime) -> str | None:
+    """Why the job's last run would not be continued by `begin`; None if it would."""
+    return _why_not_resumed(state, _last_run(state), job_digest(job), job, now)
 
 
 def job_digest(job: Job) -> str:
     """32 hexadecimal characters over what a plan depends on in a job."""
     decided = job.model_dump(mode="json", exclude=_NOT_PLANNED_BY)
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def changes_between(before: Job, after: Job) -> tuple[JobChange, ...]:
+    """The fields in which two jobs differ, and what each means for an unfinished run."""
+    return job_changes(before, after, resumed_with=_NOT_PLANNED_BY)
 
 
 @contextmanager
@@ -259,13 +296,25 @@ def _why_not_resumed(
     return None
 
 
-def _resume(paths: RunPaths, now: datetime, *, after_crash: bool) -> None:
+def _resume(paths: RunPaths, now: datetime, version: int, *, after_crash: bool) -> None:
     record = _read(paths)
     record["state"] = RunState.RUNNING.value
     record["ended"] = None
     record["staged_may_be_left"] = after_crash
-    record["starts"].append(_start(now))
+    record["starts"].append(_start(now, version))
     write_json_atomically(paths.run_record, record)
+
+
+def _what_changed(state: JobState, record: RunRecord, job: Job) -> str:
+    """A sentence, with a space before it, about the fields that changed since the run; empty if none did."""
+    if record.job_version is None:
+        return ""
+    try:
+        before = state.load_version(record.job_version)[0]
+    except ConfigurationError:
+        return ""
+    changes = changes_between(before, job)
+    return f" Changed since then: {changed_fields(changes)}." if changes else ""
 
 
 def _how_ended(record: RunRecord) -> str:
@@ -274,8 +323,8 @@ def _how_ended(record: RunRecord) -> str:
     return f"which {record.state.value}: {record.reason}"
 
 
-def _start(now: datetime) -> dict[str, Any]:
-    return {"pid": os.getpid(), "at": _text(now), "ended_at": None}
+def _start(now: datetime, job_version: int) -> dict[str, Any]:
+    return {"pid": os.getpid(), "at": _text(now), "ended_at": None, "job_version": job_version}
 
 
 def _read(paths: RunPaths) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from migration.errors import ConfigurationError
+from migration.job_problems import job_from_values
 from migration.jobs import Job
 
 
@@ -107,14 +109,59 @@ class JobState:
         """The embedded ledger (SQLite) of this job."""
         return self.folder / "ledger.sqlite"
 
-    def save_job(self, job: Job) -> None:
-        """Record the job as this run uses it. The folder is readable by its owner only."""
+    @property
+    def versions(self) -> Path:
+        """The job as it was after each change: 0001.json, 0002.json and so on."""
+        return self.folder / "jobs"
+
+    def save_job(self, job: Job, now: datetime) -> int:
+        """Record the job as it is to be used, and as a version if it differs from the last one.
+
+        Returns the number of the version. The folder is readable by its owner only.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_json_atomically(self.job_file, job.model_dump(mode="json"))
+        values = job.model_dump(mode="json")
+        numbers = self.version_numbers()
+        number = numbers[-1] if numbers else 0
+        if not numbers or _version_values(self._version(number)) != values:
+            number += 1
+            written = {"format_version": 1, "version": number, "recorded_at": now.isoformat(), "job": values}
+            write_json_atomically(self._version(number), written)
+        write_json_atomically(self.job_file, values)
+        return number
 
     def load_job(self) -> Job:
-        """The job as last recorded. Raises FileNotFoundError when the job was never run."""
-        return Job.model_validate_json(self.job_file.read_text("utf-8"))
+        """The job as last recorded. Raises FileNotFoundError when there is none, ConfigurationError `job-invalid` for
+        one that this SiteHaul does not understand.
+        """
+        return job_from_values(json.loads(self.job_file.read_text("utf-8")), what=f"The job in {self.job_file}")
+
+    def version_numbers(self) -> list[int]:
+        """The numbers of the recorded versions, oldest first."""
+        return sorted(int(path.stem) for path in self.versions.glob("*.json") if path.stem.isdecimal())
+
+    def load_version(self, number: int) -> tuple[Job, datetime]:
+        """A recorded version and since when it was used.
+
+        Raises ConfigurationError `job-version-not-found`, or `job-invalid` for one that is not understood any more.
+        """
+        path = self._version(number)
+        try:
+            written = json.loads(path.read_text("utf-8"))
+            values, recorded_at = written["job"], datetime.fromisoformat(written["recorded_at"])
+        except FileNotFoundError:
+            known = ", ".join(map(str, self.version_numbers()))
+            raise ConfigurationError(
+                "job-version-not-found",
+                f"The job '{self.folder.name}' has no version {number}.",
+                fix=f"There are: {known}." if known else None,
+            ) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigurationError("job-invalid", f"The version {path} of the job is damaged ({error}).") from None
+        return job_from_values(values, what=f"The version {path} of the job"), recorded_at
+
+    def _version(self, number: int) -> Path:
+        return self.versions / f"{number:04}.json"
 
     def runs(self) -> list[RunPaths]:
         """All runs, oldest first (run ids sort by their start)."""
@@ -128,3 +175,11 @@ class JobState:
         paths = RunPaths(self.folder / "runs" / now.strftime("%Y%m%dT%H%M%S.%fZ"))
         paths.folder.mkdir(parents=True, mode=0o700)
         return paths
+
+
+def _version_values(path: Path) -> Any:
+    """The job that a version holds; None for a damaged one, which counts as another."""
+    try:
+        return json.loads(path.read_text("utf-8"))["job"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return None

@@ -173,7 +173,8 @@ def test_the_record_is_readable_json(state: JobState) -> None:
     assert plain["format_version"] == 1
     assert plain["job"] == "towers"
     assert plain["ended"] == {"at": NOON.isoformat(), "reason": "asked to", "resume_at": None}
-    assert plain["starts"] == [{"pid": os.getpid(), "at": NOON.isoformat(), "ended_at": NOON.isoformat()}]
+    start = {"pid": os.getpid(), "at": NOON.isoformat(), "ended_at": NOON.isoformat(), "job_version": 1}
+    assert plain["starts"] == [start]
 
 
 HOLD = """
