@@ -3,16 +3,25 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Protocol
 
 from migration.clock import Clock
-from migration.contract import Destination, Source, WalkPage
-from migration.entries import PathParts
+from migration.contract import Source, WalkPage
+from migration.entries import Entry, PathParts
 from migration.errors import FatalError
 from migration.inventory import Inventory, InventoryHeader, InventoryWriter
 from migration.progress import Phase, Progress, ProgressListener
 
 RESTARTS_MAX = 10
 """How often a listing may change under the walk before it is given up."""
+
+
+class Listable(Source, Protocol):
+    """What can be listed and looked at, such as a destination."""
+
+    async def stat(self, path: PathParts) -> Entry | None:
+        """The entry at `path` now; None if nothing is there."""
+        ...
 
 
 async def analyze(
@@ -33,7 +42,7 @@ async def analyze(
 
 
 async def analyze_destination(
-    destination: Destination, root: PathParts, folder: Path, *, run_id: str, clock: Clock, progress: ProgressListener
+    destination: Listable, root: PathParts, folder: Path, *, run_id: str, clock: Clock, progress: ProgressListener
 ) -> Inventory:
     """As `analyze`; a root that is not there (the run will make it) gives an empty inventory that says so."""
     if root and await destination.stat(root) is None:

@@ -6,15 +6,21 @@ walks through and keeps the parameters of tasks.
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from connectors.registry import require_destination
+from connectors.wrappers.read_only import looked_at, read_only
+from migration.actions import Side
+from migration.analysis import Listable
+from migration.binding import bound_plan
+from migration.capabilities import Capabilities
 from migration.clock import Clock, SystemClock
 from migration.contract import Destination
 from migration.errors import ConfigurationError, ContractViolation, SiteHaulError, StoppedResumable
@@ -52,6 +58,10 @@ class Start:
     """Begin anew if the last run reached this phase's end but nothing has been transferred: it was asked for again."""
     looks_back: bool = False
     """Look at the last run that has a plan, whether or not it is finished; its record stays as it is."""
+    plan_id: str | None = None
+    """Carry out this plan (its id, or the beginning of it) and no other; refused if it may not be carried out."""
+    simulate: bool = False
+    """Write nowhere but into the folder of the job's simulations."""
 
 
 @dataclass(kw_only=True)
@@ -65,6 +75,10 @@ class Session:
     hub: Hub
     source: Opened | None
     destination: Opened | None
+    abilities: Mapping[Side, Capabilities]
+    """What both ends could do, were this no simulation; an end that is not open is not in it."""
+    simulated: bool = False
+    """Whether nothing can be written: both ends are open for reading only."""
     hourly_calls: int | None = None
     """The source's allowance per hour, None when its calls are not limited."""
     inventory: Inventory | None = None
@@ -97,6 +111,13 @@ class Session:
         if self.destination is None:
             raise ContractViolation("no-destination", "A step needs the destination, which this flow does not open")
         return require_destination(self.destination.connector, self.job.destination.connection)
+
+    @property
+    def listable(self) -> Listable:
+        """The open destination of the job, for listing it."""
+        if self.simulated and self.destination is not None:
+            return cast("Listable", self.destination.connector)
+        return self.writable
 
     @property
     def readable(self) -> Opened:
@@ -166,9 +187,10 @@ def home_folder(environment: Mapping[str, str] | None = None) -> Path:
     return Path(named).expanduser().absolute() if named else Path.home() / ".sitehaul"
 
 
-def job_state(job_name: str) -> JobState:
-    """The state of a job in this process's home."""
-    return JobState.of(home_folder() / "state", job_name)
+def job_state(job_name: str, *, simulated: bool = False) -> JobState:
+    """The state of a job in this process's home; that of its simulations is elsewhere, so that real runs know nothing
+    of them."""
+    return JobState.of(home_folder() / ("simulations" if simulated else "state"), job_name)
 
 
 @asynccontextmanager
@@ -188,7 +210,7 @@ async def opened_session(
     itself.
     """
     clock = clock or SystemClock()
-    state = job_state(job.name)
+    state = job_state(job.name, simulated=start.simulate)
     async with AsyncExitStack() as stack:
         stack.enter_context(told_disk_faults(state.folder))
         stack.enter_context(job_lock(state, clock.now()))
@@ -199,6 +221,10 @@ async def opened_session(
             hourly_calls = hourly_calls or getattr(settings, "hourly_calls", None)
         if ends[1] is not None:
             require_destination(ends[1].connector, job.destination.connection)
+        abilities = {side: end.connector.capabilities for side, end in zip(Side, ends, strict=True) if end}
+        if start.simulate:
+            ends = _for_reading(job, ends)
+            _take_over_baseline(job_state(job.name), state)
         run = _begun(state, job, start, clock)
         hub = Hub(
             clock,
@@ -213,6 +239,8 @@ async def opened_session(
             hub=hub,
             source=ends[0],
             destination=ends[1],
+            abilities=abilities,
+            simulated=start.simulate,
             hourly_calls=hourly_calls,
         )
         stack.enter_context(_as_current(session))
@@ -235,8 +263,43 @@ def _begun(state: JobState, job: Job, start: Start, clock: Clock) -> Run:
     if start.looks_back:
         planned = last_planned_run(state)
         return Run(planned, resumed=True, why=f"Looking at run {planned.run_id}.", after_crash=False)
+    if start.plan_id is not None:
+        plan = bound_plan(state, job, start.plan_id, clock.now())
+        run = begin(state, job, clock.now())
+        if run.paths != plan.run:
+            raise ContractViolation(
+                "plan-not-continued", f"Run {run.run_id} was begun instead of continuing the plan's"
+            )
+        return run
     last = last_record(state)
-    return begin(state, job, clock.now(), plan_anew=start.plan_anew or _is_to_be_made_anew(last, start))
+    return begin(
+        state,
+        job,
+        clock.now(),
+        plan_anew=start.plan_anew or _is_to_be_made_anew(last, start),
+        simulation=start.simulate,
+    )
+
+
+def _for_reading(job: Job, ends: list[Opened | None]) -> list[Opened | None]:
+    """The same ends without any operation that changes something."""
+    source, destination = ends
+    if source is None or destination is None:
+        raise ContractViolation("simulation-of-one-end", "A simulation needs both ends of the job")
+    inner = require_destination(destination.connector, job.destination.connection)
+    return [
+        replace(source, connector=read_only(source.connector)),
+        replace(destination, connector=looked_at(inner)),
+    ]
+
+
+def _take_over_baseline(real: JobState, simulations: JobState) -> None:
+    """Simulations begin with what real runs know; what they make of it stays theirs."""
+    simulations.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if real.baseline.is_file():
+        shutil.copyfile(real.baseline, simulations.baseline)
+    else:
+        simulations.baseline.unlink(missing_ok=True)
 
 
 def last_record(state: JobState) -> tuple[RunPaths, RunRecord] | None:
@@ -261,6 +324,8 @@ def _is_to_be_made_anew(last: tuple[RunPaths, RunRecord] | None, start: Start) -
     if last is None:
         return False
     record = last[1]
+    if record.approval is not None and not record.approval.approved:
+        return True
     if record.state is RunState.FAILED and (record.code or "").startswith(_MADE_ANEW_AFTER):
         return True
     return start.list_again is not None and record.finished(start.list_again) and Phase.TRANSFER not in record.phases

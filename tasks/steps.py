@@ -14,7 +14,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from migration.actions import ActionKind, OutcomeWord
+from migration.actions import ActionKind, OutcomeWord, Side
 from migration.analysis import analyze, analyze_destination
 from migration.baseline import write_baseline
 from migration.errors import ContractViolation, StoppedResumable
@@ -98,7 +98,7 @@ async def list_destination() -> Inventory:
     session.hub.begin(Phase.PLAN)
     session.listed_destination = await session.until_stopped(
         analyze_destination(
-            session.writable,
+            session.listable,
             session.job.destination.parts,
             session.paths.destination_inventory,
             run_id=session.run.run_id,
@@ -132,8 +132,8 @@ async def decide_plan() -> Plan:
         source=source,
         destination=session.listed_destination or Inventory.load(session.paths.destination_inventory),
         baseline=session.state.baseline,
-        source_capabilities=session.readable.connector.capabilities,
-        destination_capabilities=session.writable.capabilities,
+        source_capabilities=session.abilities[Side.SOURCE],
+        destination_capabilities=session.abilities[Side.DESTINATION],
         hourly_calls=session.hourly_calls,
         now=session.clock.now(),
     )
