@@ -26,6 +26,11 @@ class Side(StrEnum):
     SOURCE = "source"
     DESTINATION = "destination"
 
+    @property
+    def other(self) -> "Side":
+        """The other one, which is read when this one is changed."""
+        return Side.DESTINATION if self is Side.SOURCE else Side.SOURCE
+
 
 class OutcomeWord(StrEnum):
     """The verdict on one action, in the words DryvIQ's users know."""
@@ -105,6 +110,11 @@ class Action:
         """The path on the side that is changed, from the job's root there."""
         return self.destination_path if self.side is Side.DESTINATION else self.source_path
 
+    @property
+    def other_path(self) -> PathParts:
+        """The path on the side that is not changed, from the job's root there."""
+        return self.source_path if self.side is Side.DESTINATION else self.destination_path
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -148,6 +158,12 @@ def action_id(source: Ref | None, source_path: PathParts, destination_path: Path
 def action_id_of(system: str, source_id: str, version_id: str | None, destination_path: PathParts) -> str:
     """The same for a source ref that was taken apart."""
     return _digest(system, source_id, version_id or "", "\x00", *destination_path)
+
+
+def trash_key(run_id: str, action_id: str) -> str:
+    """What an action of a run deletes or replaces is called in a trash that lets us name things (file-name safe, at
+    most 64 characters)."""
+    return f"{run_id}-{action_id}"
 
 
 def _digest(*parts: str) -> str:

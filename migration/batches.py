@@ -1,11 +1,11 @@
-"""The work of a transfer: the plan's copies, each with the source entry it reads, in batches."""
+"""The work of a transfer: the plan's copies, each with the entry it reads, in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from migration.actions import Action
+from migration.actions import Action, ActionKind, Side
 from migration.entries import Entry
 from migration.errors import PlanError
 from migration.inventory import SCHEMA, Inventory
@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One file to copy: the plan's action and the source entry it reads."""
+    """One file to copy: the plan's action and the entry it reads, as it was listed."""
 
     action: Action
     entry: Entry
@@ -27,7 +27,8 @@ class Work:
 def load_batches(
     plan: Plan, inventory: Inventory, batch_files: int, *, first_batch_files: int | None = None
 ) -> Iterator[list[Work]]:
-    """The plan's copies in plan order, joined with the source entries they read, `batch_files` at a time.
+    """The plan's copies in plan order, joined with the entries they read, `batch_files` at a time: `inventory` is the
+    source's, and what is copied to the source is looked up in the run's inventory of the destination.
 
     A first batch of another length (`first_batch_files`) keeps batches that are carried out side by side from ending
     at the same moment.
@@ -49,7 +50,11 @@ def _works(plan: Plan, inventory: Inventory) -> Iterator[Work]:
     with connect(plan.run) as database:
         define(database, "plan", [plan.run.plan], PLAN_SCHEMA)
         define(database, "inventory", inventory.parts(), SCHEMA)
-        for batch in record_batches(database, _JOIN, ROWS_AT_ONCE):
+        query = _TO_DESTINATION
+        if plan.summary.changes.get(Side.SOURCE.value, {}).get(ActionKind.COPY.value):
+            define(database, "there", Inventory.load(plan.run.destination_inventory).parts(), SCHEMA)
+            query = f"{_TO_DESTINATION} UNION ALL {_TO_SOURCE}"
+        for batch in record_batches(database, f"{query} ORDER BY p_seq", ROWS_AT_ONCE):
             actions = to_actions(_columns(batch, "p_", PLAN_SCHEMA), plan.summary.destination_system)
             entries = to_entries(_columns(batch, "i_", SCHEMA))
             known = batch.column("i_id").is_valid().to_pylist()
@@ -57,7 +62,7 @@ def _works(plan: Plan, inventory: Inventory) -> Iterator[Work]:
                 lacking = next(action for action, is_known in zip(actions, known, strict=True) if not is_known)
                 raise PlanError(
                     "plan-changed",
-                    f"The plan of run {plan.run.run_id} copies {'/'.join(lacking.source_path)!r}, which its inventory "
+                    f"The plan of run {plan.run.run_id} copies {'/'.join(lacking.other_path)!r}, which its inventory "
                     "does not hold.",
                     fix="Start a new run.",
                 )
@@ -70,13 +75,20 @@ def _columns(batch: pa.RecordBatch, prefix: str, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, names=schema.names)
 
 
-_JOIN = f"""
-    SELECT {", ".join(f"p.{name} AS p_{name}" for name in PLAN_SCHEMA.names)},
-           {", ".join(f"i.{name} AS i_{name}" for name in SCHEMA.names)}
+_COLUMNS = ", ".join(f"p.{name} AS p_{name}" for name in PLAN_SCHEMA.names)
+_ENTRY = ", ".join(f"i.{name} AS i_{name}" for name in SCHEMA.names)
+_TO_DESTINATION = f"""
+    SELECT {_COLUMNS}, {_ENTRY}
     FROM plan AS p
     LEFT JOIN inventory AS i
-      ON i.id = p.source_id AND i.system = p.source_system AND i.path = p.source_path
+      ON i.id = p.source_id AND i.system = p.source_system AND i.path = coalesce(p.source_listed_path, p.source_path)
      AND i.version_id IS NOT DISTINCT FROM p.source_version_id
-    WHERE p.kind = 'copy'
-    ORDER BY p.seq
+    WHERE p.kind = 'copy' AND p.side IS DISTINCT FROM 'source'
+"""  # noqa: S608 - only column names of our own schemas are put in
+_TO_SOURCE = f"""
+    SELECT {_COLUMNS}, {_ENTRY}
+    FROM plan AS p
+    LEFT JOIN (SELECT DISTINCT ON (id, version_id) * FROM there WHERE kind = 'file') AS i
+      ON i.id = p.expected_id AND i.version_id IS NOT DISTINCT FROM p.expected_version_id
+    WHERE p.kind = 'copy' AND p.side = 'source'
 """  # noqa: S608 - only column names of our own schemas are put in

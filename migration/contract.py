@@ -39,6 +39,8 @@ class Precondition:
     keep_replaced: bool = False
     """Whether what is replaced is to be kept: systems that keep versions do so anyway, others with a trash
     (`Operation.DELETE_TO_TRASH`) move it there when the new file becomes visible."""
+    trash_key: str | None = None
+    """What it is called there, as in `Trash.delete_to_trash`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +231,16 @@ class Movable(Protocol):
 class Trash(Protocol):
     """A system where what was deleted can be brought back (`Operation.DELETE_TO_TRASH`)."""
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """Delete the entry, a folder with all that is in it; what `restore` needs to bring it back. ItemError
-        `source-changed` when it is no longer there in its version; nothing is deleted then."""
+        `source-changed` when it is no longer there in its version; nothing is deleted then. `key` (file-name safe,
+        at most 64 characters, never used before for anything else) lets `find_deleted` find it."""
+        ...
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:
+        """What `delete_to_trash` returned for the entry that was at `path` (or a replacing `put` with that
+        `trash_key`) when the answer was lost; None when nothing of the kind is in the trash. Systems with a trash of
+        their own find things there by the entry's ref and need not look before `restore` does."""
         ...
 
     async def restore(self, token: str) -> PathParts:

@@ -6,18 +6,18 @@ the hash that were recorded before it became visible.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from migration.actions import Action, Outcome, OutcomeWord, VerificationLevel
+from migration.actions import Action, Outcome, OutcomeWord, Side, VerificationLevel, trash_key
 from migration.batches import Work
 from migration.capabilities import Operation
 from migration.clock import Clock
-from migration.contract import ContentHash, Destination, Precondition, RangeWritable, Source, Stored
+from migration.contract import ContentHash, Precondition, RangeWritable, Stored, Trash
 from migration.entries import Entry, PathParts
 from migration.errors import ContractViolation, ItemError, PreconditionFailed, RetryableError, SiteHaulError
 from migration.flight import Slot
@@ -26,6 +26,8 @@ from migration.memory import BytePool
 from migration.patience import Patience
 from migration.ranges import RangedBody
 from migration.reading import STREAM_BYTES, Body, Moved, hash_of
+from migration.sameness import is_as_seen
+from migration.sides import End, Ends
 
 LARGE_BYTES = 32 * 1024 * 1024
 """From here on a file is read over several connections where both ends can, and what is in its way is looked for before
@@ -56,25 +58,32 @@ AtPoint = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The verdict on one copy, not yet durable; `published` is the path to flush first, None when nothing was."""
+    """The verdict on one action, not yet durable; `published` is the path to flush first, None when nothing was."""
 
     outcome: Outcome
     published: PathParts | None
     is_file: bool = True
+    side: Side = Side.DESTINATION
+    """The end that was changed."""
 
 
 class Copier:
-    """Copies files of one run. Holds no state of its own between files; may be used for many files at once."""
+    """Copies files of one run from one end of the job to the other. Holds no state of its own between files; may be
+    used for many files at once."""
+
+    renamed: Mapping[Side, frozenset[PathParts]]
+    """Where this run has renamed entries to, by end and from the job's roots: what is there, and below, has other paths
+    (and perhaps ids and versions) than the plan saw."""
 
     def __init__(
         self,
-        source: Source,
-        destination: Destination,
+        ends: Ends,
+        side: Side,
         ledger: Ledger,
         *,
         run_id: str,
-        root: PathParts,
         keep_times: bool,
+        keep_replaced: bool,
         range_connections: int,
         memory: BytePool,
         pool: Executor,
@@ -82,13 +91,14 @@ class Copier:
         at: AtPoint,
         moved: Moved,
     ) -> None:
-        """`root` is the job's destination folder from the connection's root; `pool` hashes."""
-        self._source = source
-        self._destination = destination
+        """`side` is the end that is written to; `pool` hashes."""
+        self._end = ends[side]
+        self._reader = ends[side.other]
+        self.renamed = {}
         self._ledger = ledger
         self._run_id = run_id
-        self._root = root
         self._keep_times = keep_times
+        self._keep_replaced = keep_replaced
         self._range_connections = range_connections
         self._memory = memory
         self._pool = pool
@@ -104,18 +114,44 @@ class Copier:
         ContractViolation, and then has left nothing visible that a resume would not recognise.
         """
         started_at = self._clock.now()
-        path = (*self._root, *work.action.destination_path)
+        path, side = self._end.place(work.action.path), self._end.side
         self._at(CopyPoint.STARTED, work.action.action_id)
         try:
             before = await self._published_before(work.action, path, staged)
             if before is not None:
-                return Copied(self._done(work, attempt, started_at, *before), path)
-            carried = await self._carried(work, path, slot)
+                return Copied(self._done(work, attempt, started_at, *before), path, side=side)
+            carried = await self._carried(await self._as_renamed(work, path), path, slot)
         except ItemError as error:
-            return Copied(self._failed(work, attempt, started_at, OutcomeWord.FLAGGED, error), None)
+            failed = self._failed(work, attempt, started_at, OutcomeWord.FLAGGED, error)
+            return Copied(failed, None, side=side)
         except RetryableError as error:
-            return Copied(self._failed(work, attempt, started_at, OutcomeWord.RETRYING, error), None)
-        return Copied(self._done(work, attempt, started_at, *carried), path)
+            failed = self._failed(work, attempt, started_at, OutcomeWord.RETRYING, error)
+            return Copied(failed, None, side=side)
+        return Copied(self._done(work, attempt, started_at, *carried), path, side=side)
+
+    async def _as_renamed(self, work: Work, path: PathParts) -> Work:
+        """The work with what is read and what is replaced as this run's renames have left them."""
+        action, entry, expected = work.action, work.entry, work.action.expected
+        if self._was_renamed(self._reader.side, action.other_path):
+            place = self._reader.place(action.other_path)
+            entry = await self._now(self._reader, place, entry, "source-changed")
+        if expected is not None and self._was_renamed(self._end.side, action.path):
+            expected = await self._now(self._end, path, expected, "destination-changed")
+        return Work(replace(action, expected=expected), entry)
+
+    def _was_renamed(self, side: Side, path: PathParts) -> bool:
+        renamed = self.renamed.get(side, frozenset())
+        return bool(renamed) and any(path[:depth] in renamed for depth in range(1, len(path) + 1))
+
+    async def _now(self, end: End, place: PathParts, seen: Entry, code: str) -> Entry:
+        found = await end.writable.stat(place)
+        if found is None or not is_as_seen(found, seen, end.connector.capabilities, moved=True):
+            raise PreconditionFailed(
+                code,
+                f"The {end.side.value} has changed since the plan was made: {'/'.join(place)!r} is not what was there.",
+                fix="Run again; the next plan decides anew.",
+            )
+        return found
 
     async def _published_before(
         self, action: Action, path: PathParts, staged: Staged | None
@@ -123,7 +159,7 @@ class Copier:
         """What an earlier process published for this action before it died, recognised by its staged event."""
         if staged is None or staged.destination_path != path:
             return None
-        found = await self._destination.stat(path)
+        found = await self._end.writable.stat(path)
         if found is None or not found.is_file or found.size_bytes != staged.size_bytes:
             return None
         if action.expected is not None and _same_state(found, action.expected):
@@ -131,12 +167,25 @@ class Copier:
         sha256 = await self._stored_sha256(path, found)
         if sha256 != staged.sha256:
             return None
-        return Stored(found.ref, found.name, staged.size_bytes, found.modified_at, sha256), sha256
+        trashed = await self._trashed(action, path)
+        return Stored(found.ref, found.name, staged.size_bytes, found.modified_at, sha256, trashed=trashed), sha256
+
+    async def _trashed(self, action: Action, path: PathParts) -> str | None:
+        """Where what was replaced went before the process died."""
+        trash = self._end.connector
+        if action.expected is None or not self._keeps_replaced or not isinstance(trash, Trash):
+            return None
+        return await trash.find_deleted(action.expected, path, trash_key(self._run_id, action.action_id))
+
+    @property
+    def _keeps_replaced(self) -> bool:
+        """Whether what is replaced goes to a trash; where the system keeps versions that is not needed."""
+        return self._keep_replaced and not self._end.connector.capabilities.keeps_versions
 
     async def _stored_sha256(self, path: PathParts, found: Entry) -> str:
-        if isinstance(self._destination, ContentHash):
-            return await self._destination.sha256(path)
-        return (await hash_of(self._destination, found, self._pool))[0]
+        if isinstance(self._end.connector, ContentHash):
+            return await self._end.connector.sha256(path)
+        return (await hash_of(self._end.connector, found, self._pool))[0]
 
     async def _carried(self, work: Work, path: PathParts, slot: Slot) -> tuple[Stored, str]:
         """Copy the content, going on after passing faults; what is stored, and the hash of what was sent."""
@@ -158,13 +207,13 @@ class Copier:
                 staged = staging.staged or staged
                 await patience.wait_after(error)
             else:
-                staging.check(stored, rewritten=self._destination.capabilities.rewrites(path[-1]))
+                staging.check(stored, rewritten=self._end.connector.capabilities.rewrites(path[-1]))
                 self._at(CopyPoint.PUBLISHED, work.action.action_id)
                 return stored, staging.sha256
 
     async def _check_way(self, action: Action, path: PathParts) -> None:
         """Find out before much is read what publishing would refuse anyway."""
-        found = await self._destination.stat(path)
+        found = await self._end.writable.stat(path)
         if (found is None) != (action.expected is None):
             raise PreconditionFailed(
                 "destination-changed",
@@ -195,13 +244,13 @@ class Copier:
     def _can_use_ranges(self) -> bool:
         return (
             self._range_connections > 1
-            and Operation.RANGE_READS in self._source.capabilities.operations
-            and isinstance(self._destination, RangeWritable)
+            and Operation.RANGE_READS in self._reader.connector.capabilities.operations
+            and isinstance(self._end.connector, RangeWritable)
         )
 
     async def _put_streamed(self, work: Work, staging: "_Staging", patience: Patience, moved: Moved) -> Stored:
         size_bytes, action = work.entry.size_bytes, work.action
-        body = Body(self._source, work.entry, patience, self._pool, moved, staging.arrived)
+        body = Body(self._reader.connector, work.entry, patience, self._pool, moved, staging.arrived)
 
         async def stage() -> None:
             await staging.record(body.size_bytes, await body.sha256())
@@ -209,12 +258,12 @@ class Copier:
         taken = await self._memory.take(min(size_bytes, STREAM_BYTES) if size_bytes is not None else STREAM_BYTES)
         try:
             async with aclosing(body.chunks()) as chunks:
-                return await self._destination.put(
+                return await self._end.writable.put(
                     staging.path,
                     chunks,
                     size_bytes=size_bytes,
                     modified_at=action.modified_at if self._keep_times else None,
-                    precondition=Precondition(action.expected),
+                    precondition=self._precondition(action),
                     staging_key=action.action_id,
                     before_publish=stage,
                 )
@@ -224,9 +273,9 @@ class Copier:
     async def _put_by_ranges(
         self, work: Work, size_bytes: int, staging: "_Staging", patience: Patience, moved: Moved
     ) -> Stored:
-        assert isinstance(self._destination, RangeWritable)
+        assert isinstance(self._end.connector, RangeWritable)
         body = RangedBody(
-            self._source,
+            self._reader.connector,
             work.entry,
             size_bytes=size_bytes,
             connections=self._range_connections,
@@ -240,19 +289,27 @@ class Copier:
         async def stage() -> None:
             await staging.record(size_bytes, await body.sha256())
 
-        return await self._destination.put_ranges(
+        return await self._end.connector.put_ranges(
             staging.path,
             size_bytes=size_bytes,
             modified_at=work.action.modified_at if self._keep_times else None,
-            precondition=Precondition(work.action.expected),
+            precondition=self._precondition(work.action),
             staging_key=work.action.action_id,
             fill=body.fill,
             before_publish=stage,
         )
 
+    def _precondition(self, action: Action) -> Precondition:
+        if action.expected is None:
+            return Precondition()
+        key = trash_key(self._run_id, action.action_id) if self._keeps_replaced else None
+        return Precondition(action.expected, keep_replaced=self._keep_replaced, trash_key=key)
+
     def _done(self, work: Work, attempt: int, started_at: datetime, stored: Stored, sha256: str) -> Outcome:
         action = work.action
-        other_name = action.renamed or stored.name != action.destination_path[-1]
+        other_name = action.renamed or stored.name != action.path[-1]
+        versions_kept = self._end.connector.capabilities.keeps_versions
+        replaced = action.expected.ref.version_id if action.expected is not None and versions_kept else None
         hashed = stored.stored_sha256 or stored.confirmed_by
         level = VerificationLevel.STORED_HASH if hashed else VerificationLevel.SENT_HASH
         return Outcome(
@@ -268,6 +325,8 @@ class Copier:
             destination=stored.ref,
             destination_name=stored.name,
             destination_modified_at=stored.modified_at,
+            trashed=stored.trashed,
+            replaced_version_id=replaced,
             verification=level,
         )
 

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from migration.contract import Destination, Flushable
+from migration.actions import Side
+from migration.contract import Flushable
 from migration.copying import AtPoint, Copied, CopyPoint
 from migration.ledger import Ledger
+from migration.sides import Ends
 
 GROUP_MAX = 500
 
@@ -26,7 +28,7 @@ class Finisher:
 
     def __init__(
         self,
-        destination: Destination,
+        ends: Ends,
         ledger: Ledger,
         run_id: str,
         *,
@@ -34,7 +36,7 @@ class Finisher:
         recorded: Callable[[Sequence[Copied]], None],
     ) -> None:
         """`recorded` is told of each group once it is durable."""
-        self._destination = destination
+        self._ends = ends
         self._ledger = ledger
         self._run_id = run_id
         self._at = at
@@ -91,14 +93,19 @@ class Finisher:
                     waiting.done.set_result(None)
 
     async def _flush_and_record(self, group: list[Copied]) -> None:
-        published = tuple(copied.published for copied in group if copied.published is not None)
-        made_folder = any(not copied.is_file and copied.outcome.destination for copied in group)
-        if (published or made_folder) and isinstance(self._destination, Flushable):
-            await self._destination.flush(published)
+        for side in Side:
+            await self._flush(side, [copied for copied in group if copied.side is side])
         self._tell(group, CopyPoint.FLUSHED)
         await self._ledger.record(self._run_id, [copied.outcome for copied in group])
         self._tell(group, CopyPoint.RECORDED)
         self._recorded(group)
+
+    async def _flush(self, side: Side, group: list[Copied]) -> None:
+        connector = self._ends[side].connector
+        published = tuple(copied.published for copied in group if copied.published is not None)
+        made_folder = any(not copied.is_file and copied.outcome.destination for copied in group)
+        if (published or made_folder) and isinstance(connector, Flushable):
+            await connector.flush(published)
 
     def _tell(self, group: list[Copied], point: CopyPoint) -> None:
         for copied in group:

@@ -1,22 +1,21 @@
-"""Making one folder at the destination."""
+"""Making one folder at either end."""
 
 import random
 
 from migration.actions import Action, Outcome, OutcomeWord
 from migration.clock import Clock
-from migration.contract import Destination
 from migration.entries import PathParts, Ref
 from migration.errors import ItemError, RetryableError, SiteHaulError
 from migration.patience import Patience
+from migration.sides import End
 
 
 class FolderMaker:
-    """Makes folders below the job's destination root. Making one again is harmless, so there is nothing to recognise
+    """Makes folders below the job's root of one end. Making one again is harmless, so there is nothing to recognise
     after a crash."""
 
-    def __init__(self, destination: Destination, root: PathParts, clock: Clock) -> None:
-        self._destination = destination
-        self._root = root
+    def __init__(self, end: End, clock: Clock) -> None:
+        self._end = end
         self._clock = clock
         self._chance = random.Random()  # noqa: S311 - spreads waits, protects nothing
 
@@ -27,7 +26,7 @@ class FolderMaker:
         error: SiteHaulError | None = None
         word = OutcomeWord.REVISED if action.renamed else OutcomeWord.SUCCEEDED
         try:
-            ref = await self._made((*self._root, *action.destination_path))
+            ref = await self._made(self._end.place(action.path))
         except ItemError as failure:
             word, error = OutcomeWord.FLAGGED, failure
         except RetryableError as failure:
@@ -41,13 +40,13 @@ class FolderMaker:
             reason=error.code if error else action.reason,
             message=error.message if error else None,
             destination=ref,
-            destination_name=action.destination_path[-1] if ref else None,
+            destination_name=action.path[-1] if ref else None,
         )
 
     async def _made(self, path: PathParts) -> Ref:
         patience = Patience(self._clock, self._chance)
         while True:
             try:
-                return await self._destination.make_folder(path)
+                return await self._end.writable.make_folder(path)
             except RetryableError as error:
                 await patience.wait_after(error)

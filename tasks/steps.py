@@ -23,6 +23,7 @@ from migration.ledger import Ledger
 from migration.plans import Plan, write_plan
 from migration.progress import Phase
 from migration.reconciliation import Reconciliation, reconcile, write_reconciliation
+from migration.sides import check_fit, ends_of
 from migration.transfer import Transfer, Work, load_batches
 from migration.verification import Scope, Verification, verify
 from tasks.session import Session
@@ -183,21 +184,23 @@ async def take_account() -> Reconciliation:
 
 
 async def transfer_planned() -> None:
-    """Carry out the plan: folders, then files. What an earlier process of this run did is not done again."""
+    """Carry out the plan on both sides: renames, folders, then files. What an earlier process of this run did is not
+    done again."""
     session = Session.current()
     if session.run.record.finished(Phase.TRANSFER):
         return
     session.raise_if_stopped()
     summary = planned(session).summary
+    check_fit(summary.changes, ends_of(session.job, session.readable.connector, session.writable))
     session.run.reached(Phase.TRANSFER, session.clock.now())
     async with Ledger.open(session.state.ledger) as ledger:
-        files_before, bytes_before = await _done_before(session, ledger)
+        before = await ledger.achieved(session.run.run_id) if session.run.resumed else (0, 0)
         session.hub.begin(
             Phase.TRANSFER,
             files_total=summary.files_to_copy,
             bytes_total=summary.bytes_to_copy,
-            files_before=files_before,
-            bytes_before=bytes_before,
+            files_before=before[0],
+            bytes_before=before[1],
         )
         async with Transfer(
             session.readable.connector,
@@ -210,6 +213,9 @@ async def transfer_planned() -> None:
         ) as transfer:
             session.transfer = transfer
             try:
+                renames = summary.counts.get(ActionKind.RENAME, 0)
+                if renames:
+                    await rename_entries(renames)
                 if summary.folders_to_make:
                     await make_folders(summary.folders_to_make)
                 await copy_files()
@@ -220,14 +226,12 @@ async def transfer_planned() -> None:
         session.run.finished_phase(Phase.TRANSFER, session.clock.now())
 
 
-async def _done_before(session: Session, ledger: Ledger) -> tuple[int, int]:
-    """Files and bytes that earlier processes of this run copied."""
-    if not session.run.resumed:
-        return 0, 0
-    latest = await ledger.latest(session.run.run_id)
-    done = [outcome for outcome in latest.values() if outcome.word.terminal]
-    folders = planned(session).summary.folders_to_make
-    return max(0, len(done) - folders), sum(outcome.bytes_copied for outcome in done)
+@step("Rename and move", "Rename or move {entries:,} files and folders")
+async def rename_entries(entries: int) -> None:
+    """Rename and move what was renamed or moved on the other side, in the plan's order."""
+    session = Session.current()
+    del entries  # only names the task run
+    await transferring(session).rename(list(planned(session).actions([ActionKind.RENAME])))
 
 
 @step("Make folders", "Make {folders:,} folders")

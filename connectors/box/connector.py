@@ -155,7 +155,7 @@ class BoxConnector(BoxTree):
             raise lost
         return entry_of(values, to, parent)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:  # noqa: ARG002
         """As `Trash.delete_to_trash`."""
         values = await self._same(entry)
         path = path_below(id_of((await self.root()).ref), values)
@@ -174,7 +174,11 @@ class BoxConnector(BoxTree):
             raise source_changed(self.shown(path)) from error
         if entry.kind is EntryKind.FOLDER:
             self.folders.forget(path)
-        return json.dumps({"ref": entry.ref.id, "path": path})
+        return _deletion(entry.ref, path)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`."""
+        return _deletion(entry.ref, path)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""
@@ -259,6 +263,10 @@ class BoxConnector(BoxTree):
         if entry.is_file and not same_version(entry_of(values, entry.path, entry.parent), entry):
             raise source_changed(self.shown(entry.path))
         return values
+
+
+def _deletion(ref: Ref, path: PathParts) -> str:
+    return json.dumps({"ref": ref.id, "path": path})
 
 
 def _deleted(token: str) -> tuple[Ref, PathParts]:

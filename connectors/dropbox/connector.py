@@ -176,9 +176,13 @@ class DropboxConnector(TreeConnector):
         self.check(to)
         return await self.rearranging.move(entry, to)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`."""
-        return await self.rearranging.delete_to_trash(entry)
+        return await self.rearranging.delete_to_trash(entry, key)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:
+        """As `Trash.find_deleted`."""
+        return await self.rearranging.find_deleted(entry, path, key)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""

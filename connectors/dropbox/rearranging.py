@@ -53,18 +53,25 @@ class Rearranging:
         connector.folders.forget(path)
         return moved
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`."""
         connector = self._connector
         path = await self._same(entry)
         if entry.is_file:
             await self.delete(entry.ref, f"delete {connector.shown(path)}")
             return json.dumps({"from": path, "rev": entry.ref.version_id})
-        holder = (TRASH_FOLDER, uuid4().hex)
+        holder = (TRASH_FOLDER, key or uuid4().hex)
         await connector.folders.make(holder)
         await self._move(entry.ref, (*holder, path[-1]))
         connector.folders.forget(path)
         return json.dumps({"from": path, "in": holder[1]})
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:
+        """As `Trash.find_deleted`; deleted files are found by their revision."""
+        if entry.is_file:
+            return json.dumps({"from": path, "rev": entry.ref.version_id})
+        place = (TRASH_FOLDER, key, path[-1])
+        return None if await self._connector.look(place) is None else json.dumps({"from": path, "in": key})
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`. Where a file was deleted, one that appears within the instant between looking and

@@ -26,7 +26,7 @@ from connectors.filesystem.durability import flush
 from connectors.filesystem.folders import make_folder
 from connectors.filesystem.incoming import batches
 from connectors.filesystem.listing import SYSTEM
-from connectors.filesystem.moving import delete_to_trash, move, restore
+from connectors.filesystem.moving import delete_to_trash, find_deleted, move, restore
 from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
@@ -172,8 +172,11 @@ class FilesystemConnector:
     async def move(self, entry: Entry, to: PathParts) -> Ref:
         return await self._threads.to_the_end(move, self._root, entry, to)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
-        return await self._threads.to_the_end(delete_to_trash, self._root, entry)
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
+        return await self._threads.to_the_end(delete_to_trash, self._root, entry, key)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        return await self._threads.run(find_deleted, self._root, path, key)
 
     async def restore(self, token: str) -> PathParts:
         return await self._threads.to_the_end(restore, self._root, token)

@@ -30,13 +30,19 @@ def move(root: Root, entry: Entry, to: PathParts) -> Ref:
     return moved.ref
 
 
-def delete_to_trash(root: Root, entry: Entry) -> str:
+def delete_to_trash(root: Root, entry: Entry, key: str | None) -> str:
     """As `Trash.delete_to_trash`."""
     path = full_path_of(entry)
-    place = new_place(path)
+    place = new_place(path, key)
     make_folder(root, place[:-1], durable=False)
     move(root, entry, place)
     return token_of(path, place)
+
+
+def find_deleted(root: Root, path: PathParts, key: str) -> str | None:
+    """As `Trash.find_deleted`."""
+    place = new_place(path, key)
+    return None if stat_entry(root, place) is None else token_of(path, place)
 
 
 def restore(root: Root, token: str) -> PathParts:

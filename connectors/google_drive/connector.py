@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from connectors.google_drive.api import PAGE_ENTRIES_MAX, Api, in_query
-from connectors.google_drive.rearranging import Rearranging
+from connectors.google_drive.rearranging import Rearranging, deletion
 from connectors.google_drive.records import (
     FOLDER,
     SYSTEM,
@@ -206,9 +206,13 @@ class GoogleDriveConnector(TreeConnector):
         self.check(to)
         return await self.rearranging.move(entry, to)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:  # noqa: ARG002
         """As `Trash.delete_to_trash`."""
         return await self.rearranging.delete_to_trash(entry)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`."""
+        return deletion(entry.ref.id, path)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""

@@ -50,7 +50,7 @@ class Rearranging:
             raise source_changed(connector.shown(entry.path))
         await connector.api.change(f"delete {connector.shown(path)}", entry.ref.id, {"trashed": True})
         connector.folders.forget(path)
-        return json.dumps({"id": entry.ref.id, "from": path})
+        return deletion(entry.ref.id, path)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""
@@ -101,6 +101,11 @@ class Rearranging:
                 return None
             record = above
         return None
+
+
+def deletion(file_id: str, path: PathParts) -> str:
+    """The token of something in the trash."""
+    return json.dumps({"id": file_id, "from": path})
 
 
 def _deleted(token: str) -> tuple[str, PathParts]:

@@ -12,7 +12,7 @@ from connectors.procore.folders import Folders
 from connectors.procore.hosts import TrustedHosts
 from connectors.procore.oauth import Authority
 from connectors.procore.rates import Meter
-from connectors.procore.rearranging import Rearranger
+from connectors.procore.rearranging import Rearranger, deletion
 from connectors.procore.records import SYSTEM
 from connectors.procore.refusals import Refusals
 from connectors.procore.settings import ProcoreSettings
@@ -144,7 +144,7 @@ class ProcoreConnector:
         """As connectors/procore/rearranging.py."""
         return await self._entered.rearranger.move(entry, to)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:  # noqa: ARG002
         """As connectors/procore/rearranging.py."""
         return await self._entered.rearranger.delete_to_trash(entry)
 
@@ -158,6 +158,11 @@ class ProcoreConnector:
 
     def _walk(self, root: PathParts, *, all_versions: bool) -> Walk:
         return Walk(self._entered.api, self._settings, self._clock, root, all_versions=all_versions)
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`; nothing tells from which folder something was deleted but its path."""
+        folder = await self.stat(path[:-1])
+        return None if folder is None else deletion(folder, entry, path[-1])
+
 
     @property
     def _entered(self) -> "_Parts":

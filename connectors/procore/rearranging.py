@@ -105,16 +105,7 @@ class Rearranger:
             if not await self._is_deleted(refusal, handle):
                 raise await self._refused_deletion(refusal, project, entry.path) from refusal
         self._folders.take_away(str(record.get("parent_id")), entry.ref.id)
-        return json.dumps(
-            {
-                "v": TOKEN_VERSION,
-                "project": handle.project_id,
-                "kind": handle.kind.value,
-                "id": handle.id,
-                "parent": str(record.get("parent_id")),
-                "name": record.get("name"),
-            }
-        )
+        return _token(handle, str(record.get("parent_id")), str(record.get("name")))
 
     async def restore(self, token: str) -> PathParts:
         """Move what was deleted back to the folder it was in; where it is now.
@@ -243,6 +234,25 @@ class Rearranger:
 
 def _handle(entry: Entry) -> _Handle:
     return _Handle(entry.kind, entry.ref.id, entry.extra.get(PROJECT, ""))
+
+
+def deletion(folder: Entry, entry: Entry, name: str) -> str:
+    """The token of an entry that was deleted from the folder."""
+    handle = _Handle(entry.kind, entry.ref.id, folder.extra.get(PROJECT, ""))
+    return _token(handle, folder.ref.id, name)
+
+
+def _token(handle: _Handle, parent_id: str, name: str) -> str:
+    return json.dumps(
+        {
+            "v": TOKEN_VERSION,
+            "project": handle.project_id,
+            "kind": handle.kind.value,
+            "id": handle.id,
+            "parent": parent_id,
+            "name": name,
+        }
+    )
 
 
 def _parsed(token: str) -> dict[str, Any]:

@@ -6,13 +6,11 @@ the connection's root until somebody empties it.
 """
 
 import asyncio
-import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import TypeVar
 
 from connectors.shared.completion import surely, to_the_end
 from connectors.shared.giving import source_changed
@@ -20,14 +18,14 @@ from connectors.shared.objects import ConditionFailed, Found, Keys, ObjectServic
 from connectors.shared.objects_upload import ObjectUpload
 from connectors.shared.objects_walk import ObjectWalk
 from connectors.shared.paths import length
-from connectors.shared.trash import TRASH_FOLDER
+from connectors.shared.trash import deleted, new_place, not_restorable, token_of
 from connectors.shared.tree import Incoming, TreeConnector, check_expected, same_version
 from connectors.shared.walking import Listing
 from migration.capabilities import Capabilities, NameRules
 from migration.clock import Clock
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import ContractViolation, FatalError, ItemError
+from migration.errors import FatalError, ItemError
 
 AT_ONCE = 32
 """How many calls about single objects are under way at the same time."""
@@ -164,19 +162,24 @@ class ObjectTree(TreeConnector):
             raise ItemError("not-found", f"{self.shown(to)} was moved there and is gone again.")
         return found.ref
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`."""
         path = self.keys.path_of(entry.ref)
-        holder = uuid4().hex
-        await self._relocate(entry, path, (TRASH_FOLDER, holder, path[-1]))
-        return json.dumps({"from": path, "in": holder})
+        place = new_place(path, key)
+        await self._relocate(entry, path, place)
+        return token_of(path, place)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`."""
+        place = new_place(path, key)
+        return None if await self.look(place) is None else token_of(path, place)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""
-        path, place = _deleted(token)
+        path, place = deleted(token)
         lying = await self.look(place)
         if lying is None:
-            raise ItemError("not-restorable", f"{self.shown(path)} is no longer in the trash folder {TRASH_FOLDER}.")
+            raise not_restorable(self.shown(path))
         check_expected(self.shown(path), await self.look(path), None)
         await self.folders.make(path[:-1])
         await self._relocate(lying, place, path)
@@ -281,12 +284,3 @@ async def at_once(things: Iterable[T], work: Callable[[T], Awaitable[R]], limit:
         await asyncio.gather(*workers, return_exceptions=True)
         raise
     return [results[position] for position in range(len(results))]
-
-
-def _deleted(token: str) -> tuple[PathParts, PathParts]:
-    try:
-        values: dict[str, Any] = json.loads(token)
-        path = tuple(str(name) for name in values["from"])
-        return path, (TRASH_FOLDER, str(values["in"]), path[-1])
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise ContractViolation("not-a-token", f"{token!r} names nothing that was deleted") from error

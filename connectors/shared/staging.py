@@ -76,15 +76,20 @@ class StagedTreeConnector(TreeConnector):
             raise ItemError("not-found", f"{self.shown(to)} was moved there and is gone again.")
         return found.ref
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`; the entry is moved into the trash folder, which walks do not show."""
         path = self.path_of(entry)
         await self._same(entry, path)
-        place = new_place(path)
+        place = new_place(path, key)
         await self.folders.make(place[:-1])
         await self.rename(path, place)
         self.folders.forget(path)
         return token_of(path, place)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`."""
+        place = new_place(path, key)
+        return None if await self.look(place) is None else token_of(path, place)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""

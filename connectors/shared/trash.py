@@ -10,9 +10,9 @@ TRASH_FOLDER = ".sitehaul-trash"
 """Not listed by walks."""
 
 
-def new_place(path: PathParts) -> PathParts:
-    """Where in the trash folder the entry at `path` goes, in a folder of its own."""
-    return (TRASH_FOLDER, uuid4().hex, path[-1])
+def new_place(path: PathParts, key: str | None = None) -> PathParts:
+    """Where in the trash folder the entry at `path` goes, in a folder of its own, which is called by the key."""
+    return (TRASH_FOLDER, key or uuid4().hex, path[-1])
 
 
 def token_of(path: PathParts, place: PathParts) -> str:

@@ -209,9 +209,13 @@ class SharePointConnector(TreeConnector):
         self.check(to)
         return await rearranging.move(self, entry, to)
 
-    async def delete_to_trash(self, entry: Entry) -> str:
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`; the entry is moved into a folder that walks do not show."""
-        return await rearranging.delete_to_trash(self, entry)
+        return await rearranging.delete_to_trash(self, entry, key)
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`."""
+        return await rearranging.find_deleted(self, path, key)
 
     async def restore(self, token: str) -> PathParts:
         """As `Trash.restore`."""

@@ -29,16 +29,22 @@ async def move(connector: "SharePointConnector", entry: Entry, to: PathParts) ->
     return await _moved(connector, shown, parent, to)
 
 
-async def delete_to_trash(connector: "SharePointConnector", entry: Entry) -> str:
+async def delete_to_trash(connector: "SharePointConnector", entry: Entry, key: str | None) -> str:
     """As `Trash.delete_to_trash`."""
     shown = await _same(connector, entry)
     place = place_of(shown, connector.folder_names)
     if place is None:
         raise ItemError("not-found", f"{connector.named(entry)} is no longer below the connection's folder.")
-    hidden = new_place(place)
+    hidden = new_place(place, key)
     parent = await connector.folders.make(hidden[:-1])
     await _moved(connector, shown, parent, hidden)
     return token_of(place, hidden)
+
+
+async def find_deleted(connector: "SharePointConnector", path: PathParts, key: str) -> str | None:
+    """As `Trash.find_deleted`."""
+    hidden = new_place(path, key)
+    return None if await connector.shown_at(hidden) is None else token_of(path, hidden)
 
 
 async def restore(connector: "SharePointConnector", token: str) -> PathParts:

@@ -136,8 +136,12 @@ class _PassingMove:
 class _PassingTrash:
     _inner: Any
 
-    async def delete_to_trash(self, entry: Entry) -> str:
-        return str(await self._inner.delete_to_trash(entry))
+    async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
+        return str(await self._inner.delete_to_trash(entry, key))
+
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:
+        token: str | None = await self._inner.find_deleted(entry, path, key)
+        return token
 
     async def restore(self, token: str) -> PathParts:
         path: PathParts = await self._inner.restore(token)
