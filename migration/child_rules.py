@@ -82,11 +82,15 @@ class Children(JobModel):
     first: tuple[str, ...] = Field(
         default=(),
         title="First",
-        description="Patterns as in Include; what the first one matches gets its turn first, and so on. After them come "
-        "active projects, the last changed first.",
+        description="Patterns as in Include; what the first one matches gets its turn first, and so on. After them "
+        "come active projects, the last changed first.",
     )
     at_once: int = Field(
-        default=3, ge=1, le=16, title="Children at once", description="How many children are worked on at the same time."
+        default=3,
+        ge=1,
+        le=16,
+        title="Children at once",
+        description="How many children are worked on at a time.",
     )
 
     @field_validator("include", "exclude", "stages", "first", mode="before")

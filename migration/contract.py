@@ -266,3 +266,45 @@ class StagedSweep(Protocol):
         """Remove every staged file or upload session of SiteHaul below `root`, published files untouched; how many.
         To be called while nobody writes there."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundChild:
+    """A project or folder as the source lists it now. None = the system does not say."""
+
+    id: str
+    name: str
+    path: PathParts
+    """How a job names it, from the connection's root; by its id where the system takes that."""
+    number: str | None = None
+    display_name: str | None = None
+    stage: str | None = None
+    is_active: bool | None = None
+    changed_at: datetime | None = None
+    created_at: datetime | None = None
+    company: str | None = None
+    company_id: str | None = None
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """What patterns are compared with."""
+        return (self.name, self.number, self.display_name)
+
+
+@runtime_checkable
+class Company(Protocol):
+    """A system whose root holds projects, each a tree of its own. What jobs of the kind company need."""
+
+    async def projects(self) -> tuple[FoundChild, ...]:
+        """Every project that this connection sees, in the system's order. What it may do there is not asked."""
+        ...
+
+
+@runtime_checkable
+class Browsable(Protocol):
+    """A system that can list one folder without what is below it. What jobs of the kind folder_mapping need."""
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        """What is directly in the folder at this path from the connection's root, by name, as a walk would list it;
+        the entries' paths start at the connection's root. ConfigurationError for a folder that is not there."""
+        ...

@@ -86,8 +86,8 @@ JobName = Annotated[
     str,
     Field(
         title="Job name",
-        description="Names the job's folder and its reports: letters, digits, '-', '_' and '.', at most 64. A child of a "
-        "company-wide or mapping job is called PARENT/CHILD.",
+        description="Names the job's folder and its reports: letters, digits, '-', '_' and '.', at most 64. A child "
+        "of a company-wide or mapping job is called PARENT/CHILD.",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
     ),
 ]

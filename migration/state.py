@@ -11,6 +11,9 @@ from migration.errors import ConfigurationError
 from migration.job_problems import job_from_values
 from migration.jobs import Job
 
+CHILDREN = "children"
+"""The folder, in a job's state, of the states of its children."""
+
 
 def write_json_atomically(path: Path, value: Any) -> None:
     """Replace `path` by the JSON of `value`, durable before the old content is gone. Missing parents are made."""
@@ -87,8 +90,24 @@ class JobState:
 
     @classmethod
     def of(cls, state_folder: Path, job_name: str) -> "JobState":
-        """The state of the job with this name; nothing is created."""
-        return cls(state_folder / job_name)
+        """The state of the job with this name; nothing is created. A child (PARENT/CHILD) lies below its parent."""
+        parent, _, child = job_name.partition("/")
+        return cls(state_folder / parent / CHILDREN / child if child else state_folder / parent)
+
+    @property
+    def job_name(self) -> str:
+        """The job's name, as its folder tells."""
+        above = self.folder.parent
+        return f"{above.parent.name}/{self.folder.name}" if above.name == CHILDREN else self.folder.name
+
+    @property
+    def children_file(self) -> Path:
+        """The children of a company-wide or mapping job (JSON)."""
+        return self.folder / "children.json"
+
+    def children(self) -> list["JobState"]:
+        """The states of its children that have been run, by name."""
+        return [JobState(path.parent) for path in sorted((self.folder / CHILDREN).glob("*/job.json"))]
 
     @property
     def job_file(self) -> Path:

@@ -31,7 +31,7 @@ from connectors.filesystem.probing import probe
 from connectors.filesystem.reading import Reader, sha256_of, stat_entry
 from connectors.filesystem.root import Root
 from connectors.filesystem.settings import FilesystemSettings
-from connectors.filesystem.walking import PAGE_ENTRIES, Walker, sweep
+from connectors.filesystem.walking import PAGE_ENTRIES, Walker, inside, sweep
 from connectors.filesystem.writing import StagedFile
 from connectors.shared.pieces import Pieces
 from connectors.shared.services import Services
@@ -108,6 +108,9 @@ class FilesystemConnector:
 
     async def test(self) -> ConnectionReport:
         return await self._threads.run(probe, self._root, self._settings.names)
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        return await self._threads.run(inside, self._root, path)
 
     async def stat(self, path: PathParts) -> Entry | None:
         return await self._threads.run(stat_entry, self._root, path)

@@ -93,11 +93,7 @@ class Walker:
                 with self._root.folder(self._start) as fd:
                     self._enter(open_inside(".", fd, LIST), ())
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise ConfigurationError(
-                    "folder-missing",
-                    f"There is no folder {self._root.translate.text(self._start)}.",
-                    fix="Correct the path of the job or make the folder.",
-                ) from error
+                raise _missing(self._root, self._start) from error
         if self._resume_from is not None:
             self._skip_to(*_position(self._resume_from), page)
         self._leave_finished()
@@ -146,7 +142,7 @@ class Walker:
         """Take over the open folder and its sorted names."""
         try:
             whole_path = (*self._start, *path)
-            names = sorted((name for name in os.listdir(fd) if not _is_hidden((*whole_path, name))), reverse=True)
+            names = _names(fd, whole_path)[::-1]
             status = os.fstat(fd)
         except BaseException:
             os.close(fd)
@@ -191,6 +187,22 @@ class Walker:
         page.problems.append(ListingProblem(path, meaning.code, meaning.message, hides_entries))
 
 
+def inside(root: Root, path: PathParts) -> tuple[Entry, ...]:
+    """What is directly in a folder, by name; links and what is neither file nor folder are left out. Raises
+    ConfigurationError for a folder that is missing, and what a failing device means."""
+    entries: list[Entry] = []
+    with root.translate.errors("list", path):
+        try:
+            with root.listed_folder(path) as fd:
+                for name in _names(fd, path):
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                    entry = entry_of((*path, name), (*path, name), status, parent=folder_ref(path), extra={})
+                    entries += [entry] if entry is not None else []
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _missing(root, path) from error
+    return tuple(entries)
+
+
 def sweep(root: Root, start: PathParts, in_use: frozenset[str]) -> int:
     """Remove every staged file below `start` whose name is not in use; how many. Folders that cannot be opened are
     passed over. Raises what a failing or read-only device means."""
@@ -220,6 +232,18 @@ def _sweep_folder(root: Root, path: PathParts, fd: int, in_use: frozenset[str], 
                     os.unlink(item.name, dir_fd=fd)
                 removed += 1
     return removed
+
+
+def _names(fd: int, path: PathParts) -> list[str]:
+    return sorted(name for name in os.listdir(fd) if not _is_hidden((*path, name)))
+
+
+def _missing(root: Root, path: PathParts) -> ConfigurationError:
+    return ConfigurationError(
+        "folder-missing",
+        f"There is no folder {root.translate.text(path)}.",
+        fix="Correct the path of the job or make the folder.",
+    )
 
 
 def _is_hidden(path: PathParts) -> bool:

@@ -11,6 +11,7 @@ from connectors.procore.examination import examine
 from connectors.procore.folders import Folders
 from connectors.procore.hosts import TrustedHosts
 from connectors.procore.oauth import Authority
+from connectors.procore.projects import company_projects
 from connectors.procore.rates import Meter
 from connectors.procore.rearranging import Rearranger, deletion
 from connectors.procore.records import SYSTEM
@@ -25,7 +26,7 @@ from connectors.shared.transport import Http
 from connectors.tokens import TokenStore
 from migration.capabilities import Capabilities, NameRules, Operation
 from migration.clock import Clock
-from migration.contract import ConnectionReport, Precondition, Stored, WalkPage
+from migration.contract import ConnectionReport, FoundChild, Precondition, Stored, WalkPage
 from migration.entries import Entry, PathParts, Ref
 from migration.errors import ContractViolation
 from migration.platforms import name_rules
@@ -111,6 +112,15 @@ class ProcoreConnector:
     async def test(self) -> ConnectionReport:
         parts = self._entered
         return await examine(parts.api, self._meter, self._settings, self._clock)
+
+    async def projects(self) -> tuple[FoundChild, ...]:
+        """As `Company.projects`; one call per 300. A project whose documents are off, or in which this connection has
+        no rights, is listed as any other."""
+        return await company_projects(self._entered.api, self._settings.company_id)
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        """As `Browsable.inside`: one call per 5,000 folders of the project and one for the folder."""
+        return await self._entered.folders.inside(path)
 
     async def stat(self, path: PathParts) -> Entry | None:
         """As `Destination.stat`, as of at most five seconds ago, what this connector wrote meanwhile included: one call

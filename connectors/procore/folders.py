@@ -22,7 +22,7 @@ from connectors.procore.settings import ProcoreSettings
 from migration.capabilities import NameRules
 from migration.clock import Clock
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import ItemError, RetryableError
+from migration.errors import ConfigurationError, ItemError, RetryableError
 
 BELIEVED_SECONDS = 5.0
 """How old a listing may be that answers what is in a folder. One listing so answers all that is asked about it by the
@@ -131,6 +131,18 @@ class Folders:
         if file is not None and (folder is None or folder.name != path[-1] or file.name == path[-1]):
             return replace(file, path=path)
         return None if folder is None else _folder_entry(folder, path)
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        """What is directly in a folder now, by name. ConfigurationError `folder-not-found`."""
+        folder = await self.find(path)
+        listing = None if folder is None else await self.listing(folder, now=True)
+        if folder is None or listing is None:
+            raise ConfigurationError(
+                "folder-not-found", f"There is no folder {shown(path)}.", fix="Check the path of the job."
+            )
+        folders = {child.id: _folder_entry(child, (*path, child.name)) for child in folder.folders}
+        files = {entry.ref.id: entry for entry in listing.files}
+        return tuple(sorted((*folders.values(), *files.values()), key=lambda entry: (entry.name, entry.ref.id)))
 
     async def listing(self, folder: Folder, *, now: bool = False) -> Listing | None:
         """What is in a folder; None if it is gone. `now`: as of this moment, not a few seconds ago.

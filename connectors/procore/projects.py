@@ -6,6 +6,8 @@ from typing import Any
 
 from connectors.procore.api import ApiClient, Query
 from connectors.procore.errors import ProcoreRefusal
+from connectors.procore.records import time_of
+from migration.contract import FoundChild
 from migration.errors import ConfigurationError
 
 PROJECTS_PER_PAGE = 300
@@ -49,14 +51,39 @@ async def list_projects(api: ApiClient, company_id: int) -> list[Project]:
 
     Raises what `ApiClient.get` raises.
     """
-    projects: dict[str, Project] = {}
+    return [_project(values) for values in await _records(api, company_id, {"view": "compact"})]
+
+
+async def find_project(api: ApiClient, company_id: int, wanted: str) -> Project:
+    """The project that a path means by its first part: the one with this id, else as `choose` says. An id takes one
+    call, however many projects there are.
+
+    Raises as `choose`, and what `ApiClient.get` raises.
+    """
+    if wanted.isascii() and wanted.isdigit():
+        for values in await _records(api, company_id, {"view": "compact", "filters[id]": wanted}):
+            if str(values["id"]) == wanted:
+                return _project(values)
+    return choose(await list_projects(api, company_id), wanted)
+
+
+async def company_projects(api: ApiClient, company_id: int) -> tuple[FoundChild, ...]:
+    """The same with what a job over the whole company asks: stage, whether it is active, and times.
+
+    Raises what `ApiClient.get` raises.
+    """
+    return tuple(_found(values, company_id) for values in await _records(api, company_id, {"view": "normal"}))
+
+
+async def _records(api: ApiClient, company_id: int, wanted: Query) -> list[Mapping[str, Any]]:
+    projects: dict[str, Mapping[str, Any]] = {}
     page, more = 1, True
     while more:
-        query: Query = {"company_id": company_id, "view": "compact", "page": page, "per_page": PROJECTS_PER_PAGE}
+        query: Query = {"company_id": company_id, **wanted, "page": page, "per_page": PROJECTS_PER_PAGE}
         answer = await api.get("the list of projects", "/rest/v1.1/projects", query)
-        found = [_project(values) for values in _list(answer.value)]
-        new = [project for project in found if project.id not in projects]
-        projects.update((project.id, project) for project in new)
+        found = _list(answer.value)
+        new = {str(values["id"]): values for values in found if str(values["id"]) not in projects}
+        projects.update(new)
         more = bool(new) and (len(projects) < answer.total if answer.total is not None else bool(found))
         page += 1
     return list(projects.values())
@@ -149,6 +176,25 @@ def documents_refused(project_name: str, text: str) -> ConfigurationError:
 def _project(values: Mapping[str, Any]) -> Project:
     number = values.get("project_number")
     return Project(str(values["id"]), str(values["name"]), str(number) if number else None, values.get("display_name"))
+
+
+def _found(values: Mapping[str, Any], company_id: int) -> FoundChild:
+    """https://developers.procore.com/reference/rest/projects: the normal view has stage, company and times."""
+    project, company = _project(values), values.get("company") or {}
+    active = values.get("active")
+    return FoundChild(
+        id=project.id,
+        name=project.name,
+        path=(project.id,),
+        number=project.number,
+        display_name=project.display_name,
+        stage=values.get("stage") or None,
+        is_active=active if isinstance(active, bool) else None,
+        changed_at=time_of(values.get("updated_at")),
+        created_at=time_of(values.get("created_at")),
+        company=company.get("name") or None,
+        company_id=str(company.get("id") or company_id),
+    )
 
 
 def _rights(tool: Mapping[str, Any]) -> Rights:

@@ -30,7 +30,7 @@ class EntryMaker:
             name=path[-1],
             path=path,
             kind=EntryKind.FOLDER,
-            created_at=_time(record.get("created_at")),
+            created_at=time_of(record.get("created_at")),
             created_by=_person(record.get("created_by")),
             private=record.get("private"),
             extra=self._extra,
@@ -77,8 +77,8 @@ class EntryMaker:
             path=(*folder_path, name),
             kind=EntryKind.FILE,
             size_bytes=version.get("size"),
-            created_at=_time(record.get("created_at")),
-            modified_at=_time(version.get("created_at")),
+            created_at=time_of(record.get("created_at")),
+            modified_at=time_of(version.get("created_at")),
             created_by=_person(version.get("created_by")),
             version_number=version.get("number"),
             version_count=count,
@@ -102,7 +102,8 @@ def current_version(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return max(versions, key=lambda version: version.get("number") or 0, default=None)
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """A time as Procore writes it, in UTC; None if there is none or it is not understood."""
     if not text:
         return None
     try:
@@ -119,5 +120,5 @@ def _person(value: Mapping[str, Any] | None) -> str | None:
 
 
 def _locked(file: Mapping[str, Any], now: datetime) -> bool:
-    until = _time(file.get("checked_out_until"))
+    until = time_of(file.get("checked_out_until"))
     return until is not None and until > now

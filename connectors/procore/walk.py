@@ -15,9 +15,9 @@ from connectors.procore.errors import ProcoreRefusal
 from connectors.procore.index import Index, Position, Record, Slice
 from connectors.procore.listing import UNSTABLE, Listing, folder_problem, parentless_problem, private_problem
 from connectors.procore.projects import (
-    choose,
     documents_off,
     documents_refused,
+    find_project,
     list_projects,
     project_needed,
     rights_in,
@@ -85,10 +85,10 @@ class Walk:
 
     async def _begin(self) -> Mark:
         try:
-            projects = await list_projects(self._api, self._settings.company_id)
+            company_id = self._settings.company_id
             if not self._root:
-                raise project_needed(projects)
-            project = choose(projects, self._root[0])
+                raise project_needed(await list_projects(self._api, company_id))
+            project = await find_project(self._api, company_id, self._root[0])
             rights = await rights_in(self._api, project, self._settings.company_id)
         except FatalError as error:
             raise errors.before_start(error) from error

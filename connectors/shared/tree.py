@@ -16,7 +16,7 @@ from connectors.shared.folders import Folders
 from connectors.shared.giving import expected_bytes, measured, source_changed
 from connectors.shared.paths import check_key, check_path, path_of_ref, readable
 from connectors.shared.receiving import Part, parts
-from connectors.shared.walking import PAGE_ENTRIES, ListFolder, Listing, TreeWalk
+from connectors.shared.walking import PAGE_ENTRIES, ListFolder, Listing, TreeWalk, visible
 from migration.capabilities import Capabilities
 from migration.contract import ConnectionReport, Finding, Precondition, Stored, WalkPage
 from migration.entries import Entry, EntryKind, PathParts, Ref
@@ -164,6 +164,9 @@ class TreeConnector(ABC):
         async with aclosing(walk.pages(resume_from)) as pages:
             async for page in pages:
                 yield page
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        return tuple(visible(await self.list_folder(await self._root_of_walk(path))))
 
     @asynccontextmanager
     async def open(

@@ -128,7 +128,7 @@ class TreeWalk:
         listing = await self._listed(folder)
         page.calls += listing.calls
         page.problems += [replace(problem, path=self._below_root(problem.path)) for problem in listing.problems]
-        found = sorted((entry for entry in listing.entries if not _is_hidden(entry)), key=_step)
+        found = visible(listing)
         folders = deque(entry for entry in found if entry.kind is EntryKind.FOLDER)
         self._levels.append(_Level(folder, steps, deque(found), folders))
         self._ask_ahead()
@@ -158,6 +158,11 @@ class TreeWalk:
 
     def _below_root(self, path: PathParts) -> PathParts:
         return path[len(self._root.path) :]
+
+
+def visible(listing: Listing) -> list[Entry]:
+    """What of a folder belongs to the people who use it, in a walk's order."""
+    return sorted((entry for entry in listing.entries if not _is_hidden(entry)), key=_step)
 
 
 def _page(page: _Page, cursor: str | None) -> WalkPage:

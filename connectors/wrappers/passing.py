@@ -11,10 +11,13 @@ from typing import Any, Self, TypeVar
 
 from migration.capabilities import Capabilities
 from migration.contract import (
+    Browsable,
+    Company,
     ConnectionReport,
     ContentHash,
     Destination,
     Flushable,
+    FoundChild,
     Movable,
     Precondition,
     RangeWritable,
@@ -163,7 +166,28 @@ class _PassingSweep:
         return int(await self._inner.sweep_staged(root))
 
 
-_READING: tuple[tuple[Any, type], ...] = ((ContentHash, _PassingHash), (Versioned, _PassingVersions))
+class _PassingProjects:
+    _inner: Any
+
+    async def projects(self) -> tuple[FoundChild, ...]:
+        projects: tuple[FoundChild, ...] = await self._inner.projects()
+        return projects
+
+
+class _PassingInside:
+    _inner: Any
+
+    async def inside(self, path: PathParts) -> tuple[Entry, ...]:
+        entries: tuple[Entry, ...] = await self._inner.inside(path)
+        return entries
+
+
+_READING: tuple[tuple[Any, type], ...] = (
+    (ContentHash, _PassingHash),
+    (Versioned, _PassingVersions),
+    (Company, _PassingProjects),
+    (Browsable, _PassingInside),
+)
 _WRITING: tuple[tuple[Any, type], ...] = (
     (Flushable, _PassingFlush),
     (RangeWritable, _PassingRanges),
