@@ -1,4 +1,4 @@
-"""What a job has behind it (executions.json): the counters of its stop policy, kept over runs and machines' restarts."""
+"""What a job has behind it (executions.json): the counters of its stop policy, kept from run to run."""
 
 import json
 from datetime import date

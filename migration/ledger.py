@@ -30,7 +30,9 @@ from migration.ledger_tables import (
     OUTCOMES,
     OUTCOMES_SCHEMA,
     STAGED,
+    TRIED_AGAIN,
     Staged,
+    Tried,
     achieved_query,
     latest_outcomes,
     latest_queries,
@@ -38,6 +40,7 @@ from migration.ledger_tables import (
     staged_of,
     staged_queries,
     staged_row,
+    tried_queries,
 )
 
 __all__ = ["OUTCOMES_SCHEMA", "Latest", "Ledger", "Staged"]
@@ -124,6 +127,17 @@ class Ledger:
         for query in staged_queries(run_id, action_ids):
             staged |= {row.action_id: staged_of(row) for row in await self._read(query)}
         return staged
+
+    async def tried(self, run_id: str, action_ids: Collection[str]) -> dict[str, Tried]:
+        """Which of these actions failed in other runs and did not succeed since."""
+        tried: dict[str, Tried] = {}
+        for query in tried_queries(run_id, action_ids):
+            for row in await self._read(query):
+                if row.word in (OutcomeWord.RETRYING, OutcomeWord.FLAGGED):
+                    tried[row.action_id] = Tried(row.attempt, row.reason, row.finished_at)
+                else:
+                    tried.pop(row.action_id, None)
+        return tried
 
     async def counts(self, run_id: str) -> dict[OutcomeWord, int]:
         """How many actions of the run have which latest outcome."""
@@ -271,6 +285,7 @@ def _prepared_engine(path: Path) -> sa.Engine:
     sa.event.listen(engine, "connect", _set_up)
     with _Told(path), engine.begin() as connection:
         METADATA.create_all(connection)
+        TRIED_AGAIN.create(connection, checkfirst=True)
         version = connection.execute(sa.select(sa.func.max(FORMAT.c.version))).scalar()
         if version is None:
             connection.execute(sa.insert(FORMAT), {"version": FORMAT_VERSION})

@@ -91,6 +91,14 @@ OUTCOMES = sa.Table(
         postgresql_where=sa.text(f"word IN ({_TERMINAL})"),
     ),
 )
+_TRIED_AGAIN = "word = 'retrying' OR attempt > 1"
+TRIED_AGAIN = sa.Index(
+    "tried_again",
+    OUTCOMES.c.action_id,
+    sqlite_where=sa.text(_TRIED_AGAIN),
+    postgresql_where=sa.text(_TRIED_AGAIN),
+)
+"""Finds what failed for a passing reason in any run, and what came of it; few rows of a ledger are in it."""
 STAGED = sa.Table(
     "staged",
     METADATA,
@@ -119,6 +127,23 @@ class Staged:
     size_bytes: int
     sha256: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An action that failed in earlier runs and has not succeeded since: its number of attempts, and the last one."""
+
+    attempts: int
+    reason: str | None
+    finished_at: datetime
+
+
+def tried_queries(run_id: str, action_ids: Collection[str]) -> Iterator[sa.Select[Any]]:
+    """What is asked to learn how the other runs fared with these actions, older attempts first."""
+    columns = (OUTCOMES.c.action_id, OUTCOMES.c.word, OUTCOMES.c.attempt, OUTCOMES.c.reason, OUTCOMES.c.finished_at)
+    for part in _parts(action_ids):
+        query = sa.select(*columns).where(OUTCOMES.c.action_id.in_(part or []), sa.text(f"({_TRIED_AGAIN})"))
+        yield query.where(OUTCOMES.c.run_id != run_id).order_by(OUTCOMES.c.id)
 
 
 def latest_outcomes(run_id: str) -> sa.Select[Any]:

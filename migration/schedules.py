@@ -113,8 +113,8 @@ class Schedule(JobModel):
     days: SomeDays = Field(
         default=(Days.EVERYDAY,),
         title="Days",
-        description="everyday, weekdays, weekends, or days by name. A window that goes past midnight belongs to the day "
-        "on which it opens.",
+        description="everyday, weekdays, weekends, or days by name. A window that goes past midnight belongs to the "
+        "day on which it opens.",
     )
     start_date: date | None = Field(default=None, title="From", description="The first day.")
     end_date: date | None = Field(default=None, title="To", description="The last day.")

@@ -1,4 +1,4 @@
-"""When a schedule starts runs, as cron expressions or a plain interval. Pure; what a window forbids, the run refuses."""
+"""When a schedule starts runs, as cron expressions or a plain interval. Pure; the run itself minds its window."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""May a job run now, and until when. Pure: schedule and time in, answer out; right on days that are 23 or 25 hours long.
+"""May a job run now, and until when. Pure: schedule and time in, answer out; right on days of 23 or 25 hours.
 
 A window is opened by the first clock that shows its opening and closed by the last that shows its closing: when clocks
 are put back, a window over the repeated hour is longer. A time that is skipped when clocks are put forward is the
