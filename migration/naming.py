@@ -16,7 +16,7 @@ The rules must allow `_`, `-`, digits and a-f; those of every known platform do.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -172,6 +172,20 @@ class Namer:
             return mapped
         return self._mapped_one_by_one(siblings, place, taken, holders or {})
 
+    def marked(self, name: str, mark: str, place: Place) -> MappedName | None:
+        """A legal name with `mark` (legal everywhere) before its extension, cut to have room; None without room."""
+        room, _ = self.room(place)
+        marked = self._with_suffix(name, mark, room)
+        return None if marked is None else MappedName(marked, self.key(marked))
+
+    def marked_apart(self, name: str, mark: str, apart: str, place: Place, used: Container[str]) -> MappedName | None:
+        """The same with digits of `apart` after the mark, the first such name whose key is not in `used`."""
+        for count in range(16):
+            marked = self.marked(name, mark + _suffix(f"{name}\0{apart}\0{count}"), place)
+            if marked is not None and marked.key not in used:
+                return marked
+        return None
+
     def _fits_as_it_is(self, name: str, room: int | None) -> bool:
         return (room is None or self.length(name) <= room) and self.is_legal(name)
 
@@ -239,7 +253,7 @@ class Namer:
 
     def _with_suffix(self, name: str, suffix: str, room: int | None) -> str | None:
         """`suffix` put before the extension, the name cut so that the whole has room; None if there is too little."""
-        stem, extension = _split_extension(name)
+        stem, extension = split_extension(name)
         if room is None:
             return f"{stem}{suffix}{extension}"
         space = room - len(suffix) - self.length(extension)
@@ -314,7 +328,8 @@ def _trimmed_around_extension(name: str) -> str:
     return f"{stem.rstrip()}{dot}{extension.strip()}"
 
 
-def _split_extension(name: str) -> tuple[str, str]:
+def split_extension(name: str) -> tuple[str, str]:
+    """The name without its extension, and the extension with its dot; what is too long for one is none."""
     stem, dot, extension = name.rpartition(".")
     if not dot or not stem.strip(".") or not extension or len(extension) >= _EXTENSION_MAX:
         return name, ""
