@@ -31,6 +31,12 @@ TABLES = {
         SELECT {PATHS}, verdict, level, size_bytes, sha256_expected, sha256_found, readable(detail) AS detail
         FROM verification WHERE verdict <> 'matches'
     """,
+    "plan.csv": f"""
+        SELECT seq, kind, side, entry_kind, {shown_path("from_path")} AS from_path, {PATHS}, size_bytes, modified_at,
+               reason, readable(detail) AS detail, expected_size_bytes AS replaced_size_bytes,
+               expected_modified_at AS replaced_modified_at, action_id
+        FROM plan ORDER BY seq
+    """,
     "inventory-folders.csv": f"""
         SELECT {shown_path("path[:-2]")} AS folder, count(*) AS files, sum(size_bytes)::BIGINT AS bytes,
                min(modified_at) AS oldest, max(modified_at) AS newest
@@ -43,6 +49,11 @@ TABLES = {
 def write_tables(database: duckdb.DuckDBPyConnection, folder: Path, names: Iterable[str]) -> dict[str, int]:
     """Write these of TABLES into `folder`, each replacing an older one when complete; data rows by file name."""
     return {name: _write(database, TABLES[name], folder / name) for name in names}
+
+
+def write_table(database: duckdb.DuckDBPyConnection, name: str, path: Path) -> int:
+    """Write one of TABLES as `path`, replacing an older file when complete; how many data rows."""
+    return _write(database, TABLES[name], path)
 
 
 def _write(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
