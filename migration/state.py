@@ -129,6 +129,16 @@ class JobState:
         return self.folder / "ledger.sqlite"
 
     @property
+    def executions(self) -> Path:
+        """The counters of the stop policy (JSON)."""
+        return self.folder / "executions.json"
+
+    @property
+    def decisions(self) -> Path:
+        """What people decided about flagged files (Parquet)."""
+        return self.folder / "decisions.parquet"
+
+    @property
     def versions(self) -> Path:
         """The job as it was after each change: 0001.json, 0002.json and so on."""
         return self.folder / "jobs"
