@@ -1,12 +1,14 @@
 """What all carrying out has in common: many actions in flight, one durable outcome each, one end for all of them."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from migration.actions import Action, Outcome, OutcomeWord
+from migration.attempts import Attempts
 from migration.clock import Clock
 from migration.copying import AtPoint, Copied
+from migration.decisions import Decisions
 from migration.errors import FatalError, ItemError, SiteHaulError, StoppedResumable
 from migration.finishing import Finisher
 from migration.flight import Flight, Slot, Step
@@ -47,10 +49,10 @@ class Carrying:
         clock: Clock,
         progress: ProgressListener,
         at: AtPoint,
+        decisions: Decisions | None = None,
     ) -> None:
-        """`run_id` is the ledger's key of the outcomes."""
-        self._ledger = ledger
-        self._run_id = run_id
+        """`run_id` is the ledger's key of the outcomes; `decisions` say which files begin anew with their attempts."""
+        self._attempts = Attempts(ledger, run_id, job.attempts_max, decisions or Decisions())
         self._clock = clock
         self._halt_on_failure = job.rules.failure_policy is FailurePolicy.HALT
         self._flight = Flight(job.performance.parallel_writes, clock)
@@ -68,8 +70,12 @@ class Carrying:
         self._flight.close()
 
     async def latest(self, actions: Iterable[Action]) -> dict[str, Latest]:
-        """The latest outcomes of those of the actions that were tried in this run."""
-        return await self._ledger.latest(self._run_id, [action.action_id for action in actions])
+        """The latest outcomes of those of the actions that were tried in this run, or failed in earlier ones."""
+        return await self._attempts.latest(list(actions))
+
+    def used_up(self, action: Action, latest: dict[str, Latest]) -> Outcome | None:
+        """The outcome of an action that has failed too often to be tried again; None for all others."""
+        return self._attempts.used_up(action, latest, self._clock.now())
 
     async def carry_out(
         self, steps: Iterable[Step], carry: Callable[[Step, Slot], Awaitable[Copied]], *, done_before: int = 0
@@ -84,11 +90,13 @@ class Carrying:
         batch = _Batch(self._clock, done_before=done_before)
 
         async def finish(copied: Copied) -> None:
+            is_lost = self._reach.is_lost(copied.outcome)
+            copied = replace(copied, outcome=self._attempts.judged(copied.outcome))
             await self.finisher.finish(copied)
             batch.add(copied.outcome)
             if self._halt_on_failure and copied.outcome.word in (OutcomeWord.FLAGGED, OutcomeWord.RETRYING):
                 self._flight.end(_halted(copied.outcome))
-            if self._reach.is_lost(copied.outcome):
+            if is_lost:
                 self._flight.end(_out_of_reach(copied.outcome))
 
         await self._flight.run(steps, carry, finish)

@@ -14,6 +14,7 @@ from migration.carrying import BatchResult, Carrying, is_done, next_attempt, tot
 from migration.clock import Clock
 from migration.contract import Source, StagedSweep
 from migration.copying import AtPoint, Copied, Copier
+from migration.decisions import Decisions
 from migration.flight import Slot
 from migration.folders import FolderMaker
 from migration.jobs import Job
@@ -45,15 +46,25 @@ class Transfer:
         clock: Clock,
         progress: ProgressListener,
         at: AtPoint = lambda _point, _action_id: None,
+        decisions: Decisions | None = None,
     ) -> None:
         """`progress` is told totals of this process (files done, bytes done; `Ledger.achieved` knows those of earlier
         ones); `at(point, action_id)` is called at every
-        named point of the copy protocol (CopyPoint; tests kill the process there)."""
+        named point of the copy protocol (CopyPoint; tests kill the process there). `decisions` are people's about
+        files that were flagged."""
         self._ends: Ends = ends_of(job, source, destination)
         self._ledger = ledger
         self._run = run
         self._carrying = Carrying(
-            self._ends, ledger, run.run_id, job, phase=Phase.TRANSFER, clock=clock, progress=progress, at=at
+            self._ends,
+            ledger,
+            run.run_id,
+            job,
+            phase=Phase.TRANSFER,
+            clock=clock,
+            progress=progress,
+            at=at,
+            decisions=decisions,
         )
         self._stack = AsyncExitStack()
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="hash")
@@ -153,6 +164,8 @@ class Transfer:
         self._carrying.stop(reason, resume_at=resume_at)
 
     async def _copy(self, work: Work, slot: Slot, latest: dict[str, Latest], staged: dict[str, Staged]) -> Copied:
-        attempt = next_attempt(work.action, latest)
-        copier = self._copiers[work.action.side]
-        return await copier.copy(work, attempt, staged.get(work.action.action_id), slot)
+        copier, published = self._copiers[work.action.side], staged.get(work.action.action_id)
+        used_up = self._carrying.used_up(work.action, latest)
+        if used_up is not None and published is None:
+            return Copied(used_up, None, side=work.action.side)
+        return await copier.copy(work, next_attempt(work.action, latest), published, slot)
