@@ -69,6 +69,8 @@ def _ending(
         state, sentence = EndState.PENDING, f"Stopped: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
     else:
         state, sentence = EndState.DONE, session.sentence if session else "Done."
+    if session is not None and session.simulated:
+        sentence = f"Simulation, nothing was written: {sentence}"
     return Ending(
         state=state,
         sentence=sentence,

@@ -224,6 +224,7 @@ async def opened_session(
         abilities = {side: end.connector.capabilities for side, end in zip(Side, ends, strict=True) if end}
         if start.simulate:
             ends = _for_reading(job, ends)
+            _keep_if_new(job, job_state(job.name), clock)
             _take_over_baseline(job_state(job.name), state)
         run = _begun(state, job, start, clock)
         hub = Hub(
@@ -255,7 +256,13 @@ async def opened_session(
 async def _opened(
     stack: AsyncExitStack, job: Job, connection: str, settings: "ConnectionSettings", clock: Clock
 ) -> Opened:
-    opening = opened_with_budget(connection, settings, on_budget_exhausted=job.on_budget_exhausted, clock=clock)
+    opening = opened_with_budget(
+        connection,
+        settings,
+        on_budget_exhausted=job.on_budget_exhausted,
+        clock=clock,
+        reserve_percent=job.kept_percent,
+    )
     return await stack.enter_async_context(opening)
 
 
@@ -291,6 +298,12 @@ def _for_reading(job: Job, ends: list[Opened | None]) -> list[Opened | None]:
         replace(source, connector=read_only(source.connector)),
         replace(destination, connector=looked_at(inner)),
     ]
+
+
+def _keep_if_new(job: Job, real: JobState, clock: Clock) -> None:
+    """A job that is new, or that is to be simulated whenever it runs, is known by its name from now on."""
+    if job.simulation_mode or not real.job_file.is_file():
+        real.save_job(job, clock.now())
 
 
 def _take_over_baseline(real: JobState, simulations: JobState) -> None:

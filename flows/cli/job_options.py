@@ -26,7 +26,8 @@ Set = Annotated[
         "may be repeated.",
     ),
 ]
-
+Anew = Annotated[bool, typer.Option("--anew", help="Do not continue an unfinished run; analyze and plan again.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 
 NOWHERE = "nowhere"
 """The destination's connection in a job that was only analyzed."""

@@ -1,4 +1,4 @@
-"""`sitehaul analyze`, `plan`, `run`, `verify`, `status` and `report`."""
+"""`sitehaul analyze`, `run`, `verify`, `status` and `report`."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,16 +7,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from flows.cli.job_options import Destination, JobFile, JobName, JobOptions, Set, Source
+from flows.cli.job_options import Anew, Destination, JobFile, JobName, JobOptions, Json, Set, Source
 from flows.cli.main import Common, app, common_of
 
 if TYPE_CHECKING:
-    from flows.endings import Ending
     from migration.jobs import Job
-    from migration.plan_format import PlanSummary
-
-Anew = Annotated[bool, typer.Option("--anew", help="Do not continue an unfinished run; analyze and plan again.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 
 
 @app.command()
@@ -37,23 +32,6 @@ def analyze(
 
 
 @app.command()
-def plan(
-    context: typer.Context,
-    name: JobName,
-    source: Source = None,
-    destination: Destination = None,
-    file: JobFile = None,
-    change: Set = None,
-    anew: Anew = False,
-    json_output: Json = False,
-) -> int:
-    """Decide what a run would do and what it costs. Changes nothing; the next run does exactly this."""
-    common = common_of(context)
-    job = JobOptions(name, source, destination, file, tuple(change or ())).resolve(common.state_folder)
-    return _run(common, "plan", job, json_output, plan_anew=anew)
-
-
-@app.command()
 def run(
     context: typer.Context,
     name: JobName,
@@ -62,12 +40,23 @@ def run(
     file: JobFile = None,
     change: Set = None,
     anew: Anew = False,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Do everything but the writes; real runs know nothing of it.")
+    ] = False,
+    approve: Annotated[
+        str | None,
+        typer.Option(help="The id of a plan, where the job's plans need approval: carry it out without asking."),
+    ] = None,
     json_output: Json = False,
 ) -> int:
     """Analyze, plan, transfer, verify and report; an unfinished run is continued."""
     common = common_of(context)
     job = JobOptions(name, source, destination, file, tuple(change or ())).resolve(common.state_folder)
-    return _run(common, "migrate", job, json_output, plan_anew=anew)
+    if job.require_approval and not (simulate or job.simulation_mode):
+        from flows.cli.plans import run_and_ask
+
+        return run_and_ask(common, job, approve, json_output, plan_anew=anew)
+    return _run(common, "migrate", job, json_output, plan_anew=anew, simulate=simulate)
 
 
 @app.command()
@@ -135,44 +124,15 @@ def report(
 
 
 def _run(common: Common, flow: str, job: "Job", json_output: bool, **parameters: Any) -> int:
-    from flows.cli.started import exit_code, run_flow, tell_failure
+    from flows.cli.plans import tell_ending
+    from flows.cli.started import run_flow, tell_failure
 
     with tell_failure(json_output, job.name):
         ending = run_flow(common, flow, job, **parameters)
-    summary = _plan_of(ending) if flow == "plan" else None
-    if summary is not None:
-        _show_plan(common, summary)
-    if json_output:
-        from migration.plan_format import summary_to_json
-
-        document = ending.to_json() | ({"plan": summary_to_json(summary)} if summary else {})
-        print(json.dumps(document, ensure_ascii=False))
-    elif ending.run is not None and ending.run.report.is_file():
-        common.console.print(Text(f"Report: {ending.run.report}"), soft_wrap=True)
-    return exit_code(ending)
+    return tell_ending(common, ending, json_output)
 
 
 def _known_job(common: Common, name: str) -> "Job":
     from flows.cli.standing import known_job
 
     return known_job(common.state_folder, name)
-
-
-def _plan_of(ending: "Ending") -> "PlanSummary | None":
-    from migration.plans import Plan
-
-    return Plan.load(ending.run).summary if ending.run is not None else None
-
-
-def _show_plan(common: Common, summary: "PlanSummary") -> None:
-    """The plan's reasons and warnings; its totals are in the flow's own sentence."""
-    words = {"copy": "copy", "skip": "skip", "flag": "needs a person", "make_folder": "make folder"}
-    for kind, reasons in sorted(summary.reasons.items()):
-        for reason, count in sorted(reasons.items(), key=lambda item: -item[1]):
-            common.console.print(Text(f"  {words.get(kind, kind)}: {count:,} {reason.replace('-', ' ')}"))
-    if summary.renamed:
-        common.console.print(f"  {summary.renamed:,} files get another name or path at the destination")
-    if summary.forecast.hours:
-        common.console.print(f"  about {summary.forecast.hours:g} hours, because of the hourly API calls")
-    for warning in summary.warnings:
-        common.console.print(Text(f"  ! {warning}", style="yellow"), soft_wrap=True)

@@ -116,12 +116,17 @@ async def _to_its_end(flow: Callable[..., Awaitable[Any]], job: Job, parameters:
 
 
 @contextmanager
-def tell_failure(json_output: bool, job: str) -> Iterator[None]:
-    """With --json an error is a document on standard output, too, before it is told to people and ends the process."""
+def tell_failure(
+    json_output: bool, job: str, also: Callable[[SiteHaulError], dict[str, Any]] | None = None
+) -> Iterator[None]:
+    """With --json an error is a document on standard output, too, before it is told to people and ends the process.
+
+    `also` gives what else the document holds."""
     try:
         yield
     except SiteHaulError as error:
         if json_output:
             document = {"job": job, "state": EndState.FAILED.value, "code": error.code, "message": error.message}
-            print(json.dumps(document | {"fix": error.fix}, ensure_ascii=False))
+            more = also(error) if also else {}
+            print(json.dumps(document | {"fix": error.fix} | more, ensure_ascii=False))
         raise
