@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from flows.account import account_and_report, account_for_what_was_done
 from flows.approval import PAUSES, WaitsForApproval, asked, stop_unless_approved
+from flows.gate import gate_of
 from flows.running import carried_out
 from migration.errors import FatalError, StoppedResumable
 from migration.jobs import Job
@@ -20,7 +21,7 @@ from tasks.steps import analyze_source, make_plan, transfer_planned, verify_dest
 
 
 @flow(name="migrate", flow_run_name="{job.name}", persist_result=False, log_prints=False)
-async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False) -> State[Any]:
+async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False, force: bool = False) -> State[Any]:
     """Copy what the source has and the destination lacks, prove that it arrived, and report.
 
     An unfinished run of the job is continued; run again, only what is new is copied. A run that stops because the
@@ -30,6 +31,7 @@ async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False) -> 
         job: What is copied where, and how.
         plan_anew: Do not continue an unfinished run; analyze and plan again.
         simulate: Do everything but the writes, and report as if they had been done; real runs know nothing of it.
+        force: Run although the job's window is closed, its schedule paused or its stop policy reached.
     """
     if simulate or job.simulation_mode:
         return await carried_out(job, simulated, start=Start(plan_anew=plan_anew, simulate=True))
@@ -42,7 +44,12 @@ async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False) -> 
             waiting.append(stop)
             raise
 
-    state = await carried_out(job, partial(migration, allowed=unless_approved), start=Start(plan_anew=plan_anew))
+    state = await carried_out(
+        job,
+        partial(migration, allowed=unless_approved),
+        start=Start(plan_anew=plan_anew),
+        gate=partial(gate_of, job, force=force),
+    )
     if not waiting or not PAUSES.get():
         return state
     return await approved_by_a_person(job, waiting[0].plan) or state
@@ -61,7 +68,12 @@ async def approved_by_a_person(job: Job, plan: Plan) -> State[Any] | None:
         session.run.decided(approval)
         await refuse_drift(accepted=False)
 
-    return await carried_out(job, partial(migration, allowed=allowed), start=Start(plan_id=plan.summary.plan_id))
+    return await carried_out(
+        job,
+        partial(migration, allowed=allowed),
+        start=Start(plan_id=plan.summary.plan_id),
+        gate=partial(gate_of, job),
+    )
 
 
 async def migration(session: Session, *, allowed: Callable[[Session], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@ understand."""
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.endings import Ending, EndState, judged, sentence_of_error
+from flows.gate import Gate, minded
 from migration.errors import StoppedResumable
 from migration.jobs import Job
 from migration.runs import JobRunning
@@ -31,17 +33,29 @@ class _Work:
 
 
 async def carried_out(
-    job: Job, phases: Phases, *, start: Start, source: bool = True, destination: bool = True
+    job: Job,
+    phases: Phases,
+    *,
+    start: Start,
+    source: bool = True,
+    destination: bool = True,
+    gate: Callable[[], Gate] | None = None,
 ) -> State[Any]:
-    """Work on a run of the job and return the state Prefect is to show. Errors of SiteHaul do not leave it."""
+    """Work on a run of the job and return the state Prefect is to show. Errors of SiteHaul do not leave it.
+
+    With a gate the run keeps to the job's schedule and counts for its stop policy.
+    """
     began = time.monotonic()
     work = _Work()
     stopped: StoppedResumable | None = None
     error: Exception | None = None
     try:
+        asked = gate() if gate is not None else None
+        if asked is not None and asked.ending is not None:
+            return _told(asked.ending)
         async with opened_session(job, start=start, source=source, destination=destination) as session:
             work.session = session
-            async with told_to_prefect(session):
+            async with told_to_prefect(session), minded(session, asked) if asked else nullcontext():
                 await phases(session)
     except StoppedResumable as stop:
         stopped = stop
@@ -50,6 +64,11 @@ async def carried_out(
     ending = _ending(job, work.session, stopped, error, time.monotonic() - began)
     if work.session is not None:
         await publish_ending(work.session, ending.state.value, ending.sentence)
+    return _told(ending)
+
+
+def _told(ending: Ending) -> State[Any]:
+    """The ending as Prefect's state; whoever listens in this process is told, too."""
     listener = LISTENER.get()
     if listener is not None:
         listener(ending)

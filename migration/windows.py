@@ -41,7 +41,7 @@ def allowed(schedule: Schedule, now: datetime) -> Open | Closed:
             continue
         if opens is not None and opens > now:
             return Closed(opens)
-        return _not_longer_than(schedule, now, Open(closes, "its window closes" if closes else ""))
+        return _not_longer_than(schedule, now, Open(closes, "its window closed" if closes else ""))
     return Closed(None)
 
 
@@ -51,7 +51,7 @@ def _not_longer_than(schedule: Schedule, now: datetime, answer: Open) -> Open:
     latest = now + timedelta(seconds=span_seconds(schedule.max_execution))
     if answer.until is not None and answer.until <= latest:
         return answer
-    return Open(latest, f"one run may take {schedule.max_execution}")
+    return Open(latest, f"one run may take {schedule.max_execution} at most")
 
 
 def _spans(schedule: Schedule, now: datetime) -> Iterator[tuple[datetime | None, datetime | None]]:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -126,14 +127,15 @@ class Session:
             raise ContractViolation("no-source", "A step needs the source, which this flow does not open")
         return self.source
 
-    def stop(self, reason: str) -> None:
-        """Stop as soon as that loses nothing. To be called in the event loop, e.g. by a signal handler."""
+    def stop(self, reason: str, *, resume_at: datetime | None = None) -> None:
+        """Stop as soon as that loses nothing; `resume_at` is when it makes sense to go on, None = at once. To be called
+        in the event loop, e.g. by a signal handler."""
         if self.stopped is not None:
             return
-        self.stopped = StoppedResumable(reason)
+        self.stopped = StoppedResumable(reason, resume_at=resume_at)
         self.hub.say(f"Stopping: {reason}. Files in flight may finish …")
         if self.transfer is not None:
-            self.transfer.stop(reason)
+            self.transfer.stop(reason, resume_at=resume_at)
         for work in self._stoppable:
             work.cancel()
 

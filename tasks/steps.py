@@ -17,6 +17,7 @@ from prefect.states import Completed
 from migration.actions import ActionKind, OutcomeWord, Side
 from migration.analysis import analyze, analyze_destination
 from migration.baseline import write_baseline
+from migration.decisions import Decisions
 from migration.errors import ContractViolation, StoppedResumable
 from migration.inventory import Inventory
 from migration.ledger import Ledger
@@ -210,6 +211,7 @@ async def transfer_planned() -> None:
             session.job,
             clock=session.clock,
             progress=session.hub.told,
+            decisions=Decisions.load(session.state.decisions),
         ) as transfer:
             session.transfer = transfer
             try:

@@ -47,6 +47,9 @@ def run(
         str | None,
         typer.Option(help="The id of a plan, where the job's plans need approval: carry it out without asking."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run outside of the job's window, or although its stop policy was reached.")
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Analyze, plan, transfer, verify and report; an unfinished run is continued."""
@@ -55,8 +58,8 @@ def run(
     if job.require_approval and not (simulate or job.simulation_mode):
         from flows.cli.plans import run_and_ask
 
-        return run_and_ask(common, job, approve, json_output, plan_anew=anew)
-    return _run(common, "migrate", job, json_output, plan_anew=anew, simulate=simulate)
+        return run_and_ask(common, job, approve, json_output, plan_anew=anew, force=force)
+    return _run(common, "migrate", job, json_output, plan_anew=anew, simulate=simulate, force=force)
 
 
 @app.command()

@@ -100,7 +100,7 @@ def test_when_a_job_may_run(fields: dict[str, Any], now: str, answer: str | None
 )
 def test_a_window_is_meant_in_its_time_zone(zone: str, now: str, until: str) -> None:
     said = allowed(schedule(**DAY, time_zone=zone), datetime.fromisoformat(now))
-    assert said == Open(datetime.fromisoformat(until), "its window closes")
+    assert said == Open(datetime.fromisoformat(until), "its window closed")
 
 
 def test_a_moment_that_clocks_skip_is_the_change_to_the_second() -> None:
