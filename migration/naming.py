@@ -2,8 +2,8 @@
 
 A name that is legal and free stays as it is. Everything else is changed as little as possible:
 
-* illegal characters become `_`; illegal spaces and dots at the edges and around the extension go; reserved names get a
-  `_`;
+* illegal characters become `_`, or the hexadecimal digits of their UTF-8 bytes; illegal spaces and dots at the edges
+  and around the extension go; reserved names get a `_`;
 * a name or path that is too long is cut before its extension and gets `-` and eight hexadecimal digits that depend on
   the whole name;
 * of several names that are one name at the destination, one keeps it and the others get such digits too. Who keeps
@@ -43,6 +43,12 @@ class NameOptions(NamedTuple):
     change_illegal: bool = True
     shorten: bool = True
     rename_duplicates: bool = True
+    encode_illegal: bool = False
+    """Illegal characters become the hexadecimal digits of their UTF-8 bytes (DryvIQ's `encode_invalid_characters`,
+    https://skysync.atlassian.net/wiki/spaces/S4D/pages/514981948) instead of `_`: Congrats!.txt, Congrats21.txt."""
+    rename_types: bool = True
+    """Files of a type that the destination does not take (`NameRules.forbidden_suffixes` with a dot) get another one.
+    Off = their problem is `restricted-type`, whatever else is allowed."""
 
 
 class Sibling(NamedTuple):
@@ -86,6 +92,7 @@ class Namer:
         self._stems = rules.forbidden_stems
         self._prefixes = (STAGED_PREFIX, *rules.forbidden_prefixes)
         self._suffixes = rules.forbidden_suffixes
+        self._types = tuple(one for one in rules.forbidden_suffixes if one.startswith(".") and len(one) > 1)
         self._parts = rules.forbidden_parts
         self._strip = {edge: "".join(one for one in edges if one in _STRIPPED) for edge, edges in (
             ("left", rules.forbidden_prefixes), ("right", rules.forbidden_suffixes))}  # fmt: skip
@@ -156,12 +163,21 @@ class Namer:
         *,
         taken: Set[str] = frozenset(),
         holders: Mapping[str, str] | None = None,
+        fixed: Mapping[str, str] | None = None,
     ) -> list[MappedName]:
         """The names of all siblings of one folder, in their order.
 
         Their keys are all different and none is in `taken`, problems apart. `holders` says which source id has which
-        key since the last run.
+        key since the last run. `fixed` says which source id has which name at the destination: it is given as it is,
+        whatever the rules say of it (change `kept-name` if the source's is another), and the others avoid its key. A
+        fixed name whose key is taken, or fixed for another sibling, too, is not given: the oldest sibling has it.
         """
+        given = self._given(siblings, taken, fixed) if fixed else {}
+        if given:
+            others = [one for index, one in enumerate(siblings) if index not in given]
+            taken = {*taken, *(new.key for new in given.values())}
+            named = iter(self.map_names(others, place, taken=taken, holders=holders))
+            return [given.get(index) or next(named) for index in range(len(siblings))]
         room, _ = self.room(place)
         mapped = [MappedName(one.name, self.key(one.name)) for one in siblings]
         free = len({one.key for one in mapped}) == len(mapped) and taken.isdisjoint(one.key for one in mapped)
@@ -185,6 +201,26 @@ class Namer:
             if marked is not None and marked.key not in used:
                 return marked
         return None
+
+    def _given(self, siblings: Sequence[Sibling], taken: Set[str], fixed: Mapping[str, str]) -> dict[int, MappedName]:
+        """The fixed names by index. Of siblings with one id (hard links) the one that is called like it has it."""
+
+        def precedence(index: int) -> tuple[bool, int, str, bool, bool, str]:
+            one, name = siblings[index], fixed[siblings[index].id]
+            unlike = self.key(one.name) != self.key(name)
+            return one.created is None, one.created or 0, one.id, unlike, one.name != name, one.name
+
+        given: dict[int, MappedName] = {}
+        used, served = set(taken), set[str]()
+        for index in sorted((place for place, one in enumerate(siblings) if one.id in fixed), key=precedence):
+            one = siblings[index]
+            name = fixed[one.id]
+            key = self.key(name)
+            if one.id not in served and key not in used:
+                given[index] = MappedName(name, key, ("kept-name",) if name != one.name else ())
+                used.add(key)
+                served.add(one.id)
+        return given
 
     def _fits_as_it_is(self, name: str, room: int | None) -> bool:
         return (room is None or self.length(name) <= room) and self.is_legal(name)
@@ -214,6 +250,8 @@ class Namer:
         """The name as if there were no siblings."""
         name, changes = one.name, list[str]()
         if not self.is_legal(name):
+            if not place.folders and not self._options.rename_types and self._is_of_restricted_type(name):
+                return MappedName(one.name, "", (), "restricted-type")
             if not self._options.change_illegal:
                 return MappedName(one.name, "", (), "name-not-allowed")
             name = self.legal_name(name)
@@ -275,15 +313,22 @@ class Namer:
             end -= 1
         return stem[:end].rstrip(" .") if end < len(stem) else stem
 
+    def _is_of_restricted_type(self, name: str) -> bool:
+        """Whether its type is forbidden as soon as nothing else of it is."""
+        lower = self._without_illegal(self._without_illegal(name)).lower()
+        return any(lower.endswith(one) and len(lower) > len(one) for one in self._types)
+
     def _repaired(self, name: str) -> str:
+        return self._without_reserved(self._without_illegal(name))
+
+    def _without_illegal(self, name: str) -> str:
         if self._rules.keeps_undecodable_bytes:
             name = _as_read_back(name)
-        name = self._illegal.sub(_REPLACEMENT, name)
+        name = self._illegal.sub(_hexadecimal if self._options.encode_illegal else _REPLACEMENT, name)
         if self._rules.trim_around_extension:
             name = _trimmed_around_extension(name)
         name = name.lstrip(self._strip["left"]) if self._strip["left"] else name
-        name = name.rstrip(self._strip["right"]) if self._strip["right"] else name
-        return self._without_reserved(name)
+        return name.rstrip(self._strip["right"]) if self._strip["right"] else name
 
     def _without_reserved(self, name: str) -> str:
         lower = name.lower()
@@ -310,6 +355,13 @@ def _illegal_characters(rules: NameRules) -> str:
     surrogates = "\ud800-\udc7f\udd00-\udfff" if rules.keeps_undecodable_bytes else "\ud800-\udfff"
     beyond = "\U00010000-\U0010ffff" if rules.basic_plane_only else ""
     return f"[\\x00{re.escape(''.join(sorted(rules.forbidden_characters)))}{surrogates}{beyond}]"
+
+
+def _hexadecimal(illegal: re.Match[str]) -> str:
+    """A byte that is no UTF-8 stands for itself."""
+    character = illegal.group()
+    escaped = "\udc80" <= character <= "\udcff"
+    return character.encode("utf-8", "surrogateescape" if escaped else "surrogatepass").hex().upper()
 
 
 def _as_read_back(name: str) -> str:

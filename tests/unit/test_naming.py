@@ -117,12 +117,83 @@ def test_siblings(rules: NameRules, source: list[str], expected: list[str]) -> N
         (["x" * 300], {"shorten": False}, ["NAME-TOO-LONG"]),
         (["a", "A"], {"rename_duplicates": False}, ["a", "NAME-COLLISION"]),
         (["a:", "a_"], {"rename_duplicates": False}, ["NAME-COLLISION", "a_"]),
+        (["a:b"], {"encode_illegal": True, "change_illegal": False}, ["NAME-NOT-ALLOWED"]),
     ],
 )
 def test_what_the_operator_forbids_becomes_a_problem(
     source: list[str], options: dict[str, bool], expected: list[str]
 ) -> None:
     assert names(WINDOWS, *source, **options) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "source", "expected"),
+    [
+        (NameRules(forbidden_characters=frozenset("\u767d\u96dc")), "123\u767d\u96dc.txt", "123E799BDE99B9C.txt"),
+        (NameRules(forbidden_characters=frozenset("!")), "Congrats!.txt", "Congrats21.txt"),
+        (WINDOWS, "A1: floor/roof?.dwg", "A13A floor2Froof3F.dwg"),
+        (WINDOWS, "tab\there", "tab09here"),
+        (WINDOWS, "end. .", "end"),
+        (WINDOWS, "con", "con_"),
+        (WINDOWS, "lone\ud83d.txt", "loneEDA0BD.txt"),
+        (WINDOWS, "bytes\udcff.txt", "bytesFF.txt"),
+        (WINDOWS, "Plan \u767d.pdf", "Plan \u767d.pdf"),
+        (EGNYTE, "😀.jpg", "F09F9880.jpg"),
+        (PROCORE, "Q & A: day*.pdf", "Q & A3A day2A.pdf"),
+        (POSIX, "a/b", "a2Fb"),
+    ],
+)
+def test_illegal_characters_can_be_encoded(rules: NameRules, source: str, expected: str) -> None:
+    """DryvIQ's page gives 123E799BDE99B9CE8.txt for the first name; E8 is half a character that is not in it."""
+    assert names(rules, source, encode_illegal=True) == [expected]
+
+
+def test_encoded_names_stay_apart() -> None:
+    assert names(WINDOWS, "a:b", "a3Ab", encode_illegal=True) == ["a3Ab-#", "a3Ab"]
+    (long,) = Namer(WINDOWS, NameOptions(encode_illegal=True)).map_names([Sibling("1", ":" * 200 + ".dwg")], Place())
+    assert len(long.name) == 255
+    assert long.changes == ("illegal-name", "name-too-long")
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "expected"),
+    [
+        ("draft.tmp", Place(), "RESTRICTED-TYPE"),
+        ("draft:1.TMP", Place(), "RESTRICTED-TYPE"),
+        ("draft.tmp .", Place(), "RESTRICTED-TYPE"),
+        ("draft.tmp.pdf", Place(), "draft.tmp.pdf"),
+        (".tmp", Place(), ".tmp_"),
+        ("draft~", Place(), "draft~_"),
+        ("draft.tmp", Place(folders=True), "draft.tmp_"),
+    ],
+)
+def test_files_of_types_that_the_destination_does_not_take(source: str, place: Place, expected: str) -> None:
+    assert names(EGNYTE, source, place=place, rename_types=False) == [expected]
+
+
+def test_a_type_that_is_not_taken_is_said_before_any_other_trouble_with_the_name() -> None:
+    assert names(EGNYTE, "a:.tmp", rename_types=False, change_illegal=False) == ["RESTRICTED-TYPE"]
+
+
+def test_fixed_names_are_given_as_they_are() -> None:
+    siblings = [Sibling("1", "a:b"), Sibling("2", "A?B"), Sibling("3", "con.txt"), Sibling("4", "plain")]
+    mapped = Namer(WINDOWS).map_names(siblings, Place(), fixed={"3": "a_b", "4": "what: ever. ", "9": "gone"})
+    assert [without_digits(new.name) for new in mapped] == ["a_b-#", "A_B-#", "a_b", "what: ever. "]
+    assert [new.changes for new in mapped[2:]] == [("kept-name",), ("kept-name",)]
+
+
+def test_a_fixed_name_that_is_taken_or_fixed_twice_is_not_given_again() -> None:
+    siblings = [Sibling("1", "x", 2), Sibling("2", "y", 1)]
+    mapped = Namer(WINDOWS).map_names(siblings, Place(), taken={"docs"}, fixed={"1": "Docs", "2": "Same"})
+    assert [new.name for new in mapped] == ["x", "Same"]
+    mapped = Namer(WINDOWS).map_names(siblings, Place(), fixed={"1": "same", "2": "Same"})
+    assert [new.name for new in mapped] == ["x", "Same"]
+
+
+def test_of_the_names_of_one_file_the_like_one_is_fixed() -> None:
+    links = [Sibling("1", "a.pdf"), Sibling("1", "b:.pdf"), Sibling("1", "c.pdf")]
+    mapped = Namer(WINDOWS).map_names(links, Place(), fixed={"1": "C.pdf"})
+    assert [new.name for new in mapped] == ["a.pdf", "b_.pdf", "C.pdf"]
 
 
 def test_long_names_are_cut_before_the_extension_and_keep_apart() -> None:
