@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from flows.endings import Ending, EndState
 from migration.actions import OutcomeWord
+from migration.child_rules import JobKind
 from migration.errors import ConfigurationError, PlanError, StoppedResumable
 from migration.executions import load_counters, save_counters
 from migration.jobs import Job
@@ -99,6 +100,9 @@ async def _stop_in_time(session: Session, gate: Gate) -> None:
 
 
 async def _changed_something(session: Session) -> bool:
+    if session.job.kind is not JobKind.TRANSFER:
+        files = session.account.total.files if session.account else {}
+        return any(files.get(word) for word in (OutcomeWord.SUCCEEDED, OutcomeWord.REVISED))
     async with Ledger.open(session.state.ledger) as ledger:
         counts = await ledger.counts(session.run.run_id)
     return any(counts.get(word) for word in (OutcomeWord.SUCCEEDED, OutcomeWord.REVISED))

@@ -67,11 +67,13 @@ class PrefectCallBudget:
         *,
         hourly_calls: int,
         spike_calls: int,
+        reserve_percent: int,
         on_budget_exhausted: OnBudgetExhausted,
         clock: Clock,
         windows: Windows,
     ) -> None:
         self._limits = limits
+        self._reserve_percent = reserve_percent
         self.names = names
         self._storage = storage
         self._configured = {Window.HOURLY: hourly_calls, Window.SPIKE: spike_calls}
@@ -106,20 +108,19 @@ class PrefectCallBudget:
         on_budget_exhausted: OnBudgetExhausted,
         clock: Clock,
         windows: Windows | None = None,
+        reserve_percent: int = 0,
     ) -> AsyncIterator["PrefectCallBudget"]:
-        """The budget of a client (its name for limits, see `tasks.clients`); its limits are made or corrected."""
+        """The budget of a client (its name for limits, see `tasks.clients`); its limits are made or corrected.
+
+        With a reserve, everybody who keeps the same one together uses at most the rest of any hour.
+        """
         async with Limits.opened(clock) as limits:
             storage = await limits.lease_storage()
             budget = cls(
-                limits,
-                BudgetNames(client),
-                storage,
-                hourly_calls=hourly_calls,
-                spike_calls=spike_calls,
-                on_budget_exhausted=on_budget_exhausted,
-                clock=clock,
+                limits, BudgetNames(client), storage, hourly_calls=hourly_calls, spike_calls=spike_calls,
+                reserve_percent=reserve_percent, on_budget_exhausted=on_budget_exhausted, clock=clock,
                 windows=windows or Windows(),
-            )
+            )  # fmt: skip
             await budget._begin()
             yield budget
 
@@ -138,9 +139,9 @@ class PrefectCallBudget:
         return self._waiting_until
 
     async def left(self) -> int:
-        """Calls that can still be made now under the hourly limit, by all processes together."""
-        state = await self._limits.read(self.names.hourly)
-        return state.free if state is not None else self._allowance(Window.HOURLY)
+        """Calls that can still be made now under the hourly limit, by all processes together, the reserve kept."""
+        state = await self._tightest()
+        return state.free if state is not None else min(self._hourly_limits().values())
 
     async def take(self, calls: int = 1) -> None:
         async with self._turn:
@@ -200,11 +201,31 @@ class PrefectCallBudget:
         if window is Window.SPIKE:
             bucket = spike_bucket(calls, self._windows)
             await self._limits.ensure(self.names.spike, bucket.burst, bucket.per_second)
-        elif self.mechanism is Mechanism.LEASES:
-            await self._limits.ensure(self.names.hourly, calls)
-        else:
-            bucket = hourly_bucket(calls, self._windows)
-            await self._limits.ensure(self.names.hourly, bucket.burst, bucket.per_second)
+            return
+        for name, hourly_calls in self._hourly_limits().items():
+            if self.mechanism is Mechanism.LEASES:
+                await self._limits.ensure(name, hourly_calls)
+            else:
+                bucket = hourly_bucket(hourly_calls, self._windows)
+                await self._limits.ensure(name, bucket.burst, bucket.per_second)
+
+    def _hourly_limits(self) -> dict[str, int]:
+        """The limits that every call of the hour counts under."""
+        calls = self._allowance(Window.HOURLY)
+        limits = {self.names.hourly: calls}
+        if self._reserve_percent:
+            own = calls * (100 - self._reserve_percent) // 100
+            limits[self.names.hourly_but(self._reserve_percent)] = max(1, own)
+        return limits
+
+    async def _tightest(self) -> LimitState | None:
+        """The one of them with the fewest free slots; None when one is missing or switched off."""
+        states = [await self._limits.read(name) for name in self._hourly_limits()]
+        there = [state for state in states if state is not None and state.active]
+        if len(there) < len(states):
+            return None
+        self._free_at_most = there[0].free
+        return min(there, key=lambda state: state.free)
 
     def _allowance(self, window: Window) -> int:
         """What may be used: the operator's setting, or less when the system said so."""
@@ -216,7 +237,7 @@ class PrefectCallBudget:
             if calls > bucket.burst:
                 raise ValueError(f"{calls} calls at once are more than the spike allowance lets through")
             wanted = min(max(missing, self._next_block(Window.SPIKE)), bucket.burst)
-            grant = await self._limits.take_flowing(self.names.spike, wanted)
+            grant = await self._limits.take_flowing([self.names.spike], wanted)
             if grant.answer is Answer.GRANTED:
                 self._add_spike(grant, wanted)
             elif grant.answer is Answer.DENIED:
@@ -246,17 +267,17 @@ class PrefectCallBudget:
                 await self._take_rest(missing, wanted)
 
     async def _take_hourly(self, slots: int) -> Grant:
+        names = list(self._hourly_limits())
         if self.mechanism is Mechanism.LEASES:
-            return await self._limits.take_leased(self.names.hourly, slots, self._windows.lease_seconds)
-        return await self._limits.take_flowing(self.names.hourly, slots)
+            return await self._limits.take_leased(names, slots, self._windows.lease_seconds)
+        return await self._limits.take_flowing(names, slots)
 
     async def _take_rest(self, missing: int, wanted: int) -> None:
         """Take what is left when that is enough for now; otherwise wait for a while, or stop."""
-        state = await self._limits.read(self.names.hourly)
+        state = await self._tightest()
         if state is None:
             await self._ensure(Window.HOURLY)
             return
-        self._free_at_most = state.free
         if state.free < missing:
             self._block.slots = 1
             await self._wait_for_slots(state, missing)
@@ -287,12 +308,9 @@ class PrefectCallBudget:
         if now - self._checked_at < _RECHECK_SECONDS:
             return
         self._checked_at = now
-        state = await self._limits.read(self.names.hourly)
-        if state is None or not state.active:
+        if await self._tightest() is None:
             _log.warning("the limit %s was missing or switched off; it is in force again", self.names.hourly)
             await self._ensure(Window.HOURLY)
-        else:
-            self._free_at_most = state.free
 
     async def _wait_for_slots(self, state: LimitState, missing: int) -> None:
         if self.mechanism is Mechanism.BUCKET:
@@ -302,7 +320,9 @@ class PrefectCallBudget:
         needed = max(missing - state.free, state.limit // _WORTH_RESUMING if self._stops else 1)
         seconds = self._seconds_until_returned(state, needed)
         if self._stops and seconds > _SOON_SECONDS:
-            raise self._exhausted(f"the hourly budget of {state.limit} calls is used up", seconds + _LATE_SECONDS)
+            kept = f" ({self._reserve_percent} % are kept for others)" if self._reserve_percent else ""
+            reason = f"the hourly budget of {state.limit} calls is used up{kept}"
+            raise self._exhausted(reason, seconds + _LATE_SECONDS)
         self._waiting_until = self._clock.now() + timedelta(seconds=seconds)
         await self._clock.sleep(min(max(seconds, 0.5), _POLL_SECONDS_MAX))
 
@@ -375,6 +395,6 @@ class PrefectCallBudget:
         theirs = state.free - remaining
         if theirs > 0:
             lease = min(seconds + self._windows.travel_seconds, self._windows.lease_seconds)
-            await self._limits.take_leased(self.names.hourly, theirs, lease)
+            await self._limits.take_leased([self.names.hourly], theirs, lease)
             self._free_at_most = remaining
             _log.info("another application used %d calls of this client", theirs)

@@ -13,6 +13,10 @@ class BudgetNames:
     def hourly(self) -> str:
         return f"procore-{self.client}-hourly"
 
+    def hourly_but(self, percent: int) -> str:
+        """The limit of those who leave this part of the hour to others."""
+        return f"{self.hourly}-but-{percent}-percent"
+
     @property
     def spike(self) -> str:
         return f"procore-{self.client}-spike"

@@ -119,12 +119,14 @@ async def opened_with_budget(
     on_budget_exhausted: OnBudgetExhausted = OnBudgetExhausted.STOP,
     clock: Clock = _SYSTEM_CLOCK,
     windows: Windows | None = None,
+    reserve_percent: int = 0,
 ) -> AsyncIterator[Opened]:
-    """The same, with the budget beside it. `windows` are the spans of the allowances, the real ones by default."""
+    """The same, with the budget beside it. `windows` are the spans of the allowances, the real ones by default;
+    `reserve_percent` of the hour is left to others. A child of a job takes its calls from its parent's budget."""
     from connectors.registry import make_connector
     from tasks.tokens import PrefectTokenStore
 
-    async with _budget(settings, on_budget_exhausted, clock, windows) as budget:
+    async with _budget(settings, on_budget_exhausted, clock, windows, reserve_percent) as budget:
         services = Services(budget=budget, tokens=PrefectTokenStore.of(settings), clock=clock)
         async with make_connector(settings, services) as connector:
             yield Opened(connector, budget, name)
@@ -132,12 +134,21 @@ async def opened_with_budget(
 
 @asynccontextmanager
 async def _budget(
-    settings: ConnectionSettings, on_budget_exhausted: OnBudgetExhausted, clock: Clock, windows: Windows | None
+    settings: ConnectionSettings,
+    on_budget_exhausted: OnBudgetExhausted,
+    clock: Clock,
+    windows: Windows | None,
+    reserve_percent: int,
 ) -> AsyncIterator[CallBudget]:
     if not isinstance(settings, ProcoreSettings):
         yield UnlimitedBudget()
         return
     from tasks.budget import PrefectCallBudget
+    from tasks.shares import share_of_this_run
+
+    if (turn := share_of_this_run()) is not None:
+        yield await turn.budget(settings)
+        return
 
     async with PrefectCallBudget.opened(
         settings.client_name,
@@ -146,6 +157,7 @@ async def _budget(
         on_budget_exhausted=on_budget_exhausted,
         clock=clock,
         windows=windows,
+        reserve_percent=reserve_percent,
     ) as budget:
         yield budget
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ class Answer(StrEnum):
     TOO_MANY = "too_many"
     """More than the limit was asked for."""
     MISSING = "missing"
-    """There is no limit of that name, and Prefect therefore granted it."""
+    """There is no limit of that name (of one of them), and Prefect therefore granted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +115,21 @@ class Limits:
         """The server's clock, to within a second: the one time that several machines agree on."""
         return self._clock.now() + self._server_ahead
 
-    async def take_leased(self, name: str, slots: int, seconds: float) -> Grant:
-        """Take slots that return by themselves after `seconds`."""
+    async def take_leased(self, names: Sequence[str], slots: int, seconds: float) -> Grant:
+        """Take slots of all these limits, or of none, that return by themselves after `seconds`."""
         holder = _holder()
         return await self._take(
             lambda: self._client.increment_concurrency_slots_with_lease(
-                names=[name], slots=slots, mode="concurrency", lease_duration=max(60.0, seconds), holder=holder
+                names=list(names), slots=slots, mode="concurrency", lease_duration=max(60.0, seconds), holder=holder
             ),
-            granted_limits=lambda content: content["limits"],
+            is_granted=lambda content: len(content["limits"]) == len(names),
         )
 
-    async def take_flowing(self, name: str, slots: int) -> Grant:
-        """Take slots of a limit whose slots flow back at its rate."""
+    async def take_flowing(self, names: Sequence[str], slots: int) -> Grant:
+        """Take slots of all these limits, or of none, that flow back at their rates."""
         return await self._take(
-            lambda: self._client.increment_concurrency_slots(names=[name], slots=slots, mode="rate_limit"),
-            granted_limits=lambda content: content,
+            lambda: self._client.increment_concurrency_slots(names=list(names), slots=slots, mode="rate_limit"),
+            is_granted=lambda content: len(content) == len(names),
         )
 
     async def read(self, name: str) -> LimitState | None:
@@ -211,9 +211,7 @@ class Limits:
         content: dict[str, Any] = answer.json()
         return content
 
-    async def _take(
-        self, send: Callable[[], Awaitable[httpx.Response]], granted_limits: Callable[[Any], list[Any]]
-    ) -> Grant:
+    async def _take(self, send: Callable[[], Awaitable[httpx.Response]], is_granted: Callable[[Any], bool]) -> Grant:
         asked_at = self.moment()
 
         async def attempt() -> httpx.Response:
@@ -230,7 +228,7 @@ class Limits:
             self._note_server_time(error.response)
             return Grant(refusals[error.response.status_code], asked_at)
         self._note_server_time(answer)
-        return Grant(Answer.GRANTED if granted_limits(answer.json()) else Answer.MISSING, asked_at)
+        return Grant(Answer.GRANTED if is_granted(answer.json()) else Answer.MISSING, asked_at)
 
     def _note_server_time(self, answer: httpx.Response) -> None:
         stated = answer.headers.get("date")

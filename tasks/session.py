@@ -91,6 +91,8 @@ class Session:
     sentence: str = "Done."
     """What this flow achieved, when there is no account to tell it."""
     stopped: StoppedResumable | None = None
+    also_stops: Callable[[str], None] | None = None
+    """What else is to be told when this run stops: the runs of its children."""
     _stoppable: set[asyncio.Future[Any]] = field(default_factory=set)
 
     @staticmethod
@@ -136,6 +138,8 @@ class Session:
         self.hub.say(f"Stopping: {reason}. Files in flight may finish …")
         if self.transfer is not None:
             self.transfer.stop(reason, resume_at=resume_at)
+        if self.also_stops is not None:
+            self.also_stops(reason)
         for work in self._stoppable:
             work.cancel()
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
@@ -249,12 +250,12 @@ async def copy_batch(first: int, last: int, total: int) -> dict[str, int]:
     """Copy one batch; how many files got which outcome word now."""
     session = Session.current()
     del last, total  # only name the task run
-    works = _BATCHES.pop((session.run.run_id, first))
+    works = _BATCHES.pop((session.paths.folder, first))
     result = await transferring(session).run_batch(works)
     return {word.value: count for word, count in result.counts.items()}
 
 
-_BATCHES: dict[tuple[str, int], Sequence[Work]] = {}
+_BATCHES: dict[tuple[Path, int], Sequence[Work]] = {}
 """The work of the batches whose tasks are being carried out, by run and first file: too much for a parameter."""
 
 
@@ -274,11 +275,11 @@ async def copy_files() -> None:
 async def _carry(feed: "_Feed") -> None:
     while batch := await feed.next():
         first, works = batch
-        _BATCHES[feed.run_id, first] = works
+        _BATCHES[feed.run_folder, first] = works
         try:
             counts = await copy_batch(first, first + len(works) - 1, feed.total)
         finally:
-            _BATCHES.pop((feed.run_id, first), None)
+            _BATCHES.pop((feed.run_folder, first), None)
         feed.left_to_retry += counts.get(OutcomeWord.RETRYING.value, 0)
 
 
@@ -288,7 +289,7 @@ class _Feed:
     def __init__(self, session: Session, *, only_pending: bool) -> None:
         plan = planned(session)
         inventory = session.inventory or Inventory.load(session.paths.source_inventory)
-        self.run_id = session.run.run_id
+        self.run_folder = session.paths.folder
         self.total = plan.summary.files_to_copy
         self.left_to_retry = 0
         self._transfer = transferring(session)

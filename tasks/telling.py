@@ -31,6 +31,7 @@ from tasks.budget import PrefectCallBudget
 from tasks.progress import Standing, size_text, standing_line
 from tasks.server import restart_own_server
 from tasks.session import Session
+from tasks.shares import Share
 
 P = ParamSpec("P")
 
@@ -69,6 +70,15 @@ async def publish_ending(session: Session, state: str, sentence: str) -> None:
 
 
 async def _publish(session: Session, state: str, sentence: str) -> None:
+async def publish_table(job_name: str, what: str, rows: list[dict[str, object]], description: str) -> None:
+    """Leave a table as an artifact of the run that goes on."""
+
+    async def publish() -> None:
+        await acreate_table_artifact(key=artifact_key(job_name, what), table=rows, description=description)
+
+    await _told(publish)
+
+
     await acreate_markdown_artifact(
         key=artifact_key(session.job.name), markdown=ending_page(session, state, sentence), description=sentence
     )
@@ -105,7 +115,7 @@ class _Beat:
     async def _ask_budget(self) -> None:
         """How many calls are left, and whether the run waits for some; only budgets that are kept here know."""
         budget = self._session.source.budget if self._session.source else None
-        if not isinstance(budget, PrefectCallBudget):
+        if not isinstance(budget, PrefectCallBudget | Share):
             return
         self._session.hub.calls_left = await budget.left()
         until = f"{budget.waiting_until:%H:%M} UTC" if budget.waiting_until is not None else None

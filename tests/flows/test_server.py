@@ -41,7 +41,7 @@ def kill_server(home: Path) -> int:
 async def take(name: str, slots: int, seconds: float = 3600.0) -> Answer:
     async with Limits.opened(SystemClock()) as limits:
         await limits.ensure(name, 10)
-        return (await limits.take_leased(name, slots, seconds)).answer
+        return (await limits.take_leased([name], slots, seconds)).answer
 
 
 async def taken(name: str) -> int:
