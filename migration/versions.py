@@ -87,6 +87,12 @@ def version_name(name: str, number: int) -> str:
     return f"{stem} (v{number}){extension}"
 
 
+def current_name(name: str) -> str | None:
+    """What the current file is called, for a name that `version_name` gives; None for any other."""
+    parsed = _parsed(name)
+    return None if parsed is None else parsed[0]
+
+
 def free_version_name(
     name: str, number: int, source_id: str, *, namer: Namer, place: Place, used: Container[str]
 ) -> MappedName | None:
