@@ -25,7 +25,7 @@ from tasks.steps import planned
 
 PAUSES: ContextVar[bool] = ContextVar("pauses", default=True)
 """Whether a flow run may pause for an answer. The command line asks by itself."""
-LOOK_SECONDS = 5
+LOOK_SECONDS = 3
 """How often the paused run looks whether it was answered."""
 
 
