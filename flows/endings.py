@@ -61,6 +61,7 @@ class Ending:
             "source_files": account.total.source_files if account else None,
             "counts": dict(words),
             "bytes": sum(moved.get(word, 0) for word in ("succeeded", "revised")),
+            "changes": {side: dict(kinds) for side, kinds in account.changes.items()} if account else None,
             "adds_up": account.adds_up if account else None,
             "verification": dict(account.verification) if account and account.verification is not None else None,
             "calls": self.calls,
@@ -78,6 +79,8 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
     different = verified.get("differs", 0) + verified.get("missing", 0)
     flagged = files["flagged"]
     done = f"{account.total.source_files - left - flagged:,} of {account.total.source_files:,} files are done"
+    done += _also_done(account)
+    undone = _count(account, "rename", "flagged") + _count(account, "delete", "flagged")
     if not account.adds_up:
         return EndState.WRONG, f"The account does not add up: {' '.join(account.unexplained)}"
     if different:
@@ -88,9 +91,28 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
         return EndState.PENDING, f"{left:,} pending: they have not been reached yet. {resume_sentence(None)}"
     if left:
         return EndState.PENDING, f"{left:,} pending: they failed for a passing reason; the next run tries them again."
+    if account.left:
+        return EndState.PENDING, f"{account.left:,} renames or deletions are pending; the next run goes on with them."
     if flagged:
         return EndState.FLAGGED, f"{done}; {flagged:,} {'needs' if flagged == 1 else 'need'} a person, see flagged.csv."
+    if undone:
+        return EndState.FLAGGED, f"{done}; {undone:,} renames or deletions were not made, see flagged.csv."
     return EndState.DONE, f"{done}."
+
+
+def _also_done(account: Reconciliation) -> str:
+    """What was done besides copying."""
+    copied = sum(account.changes.get("source", {}).get("copy", {}).get(word, 0) for word in ("succeeded", "revised"))
+    parts = (
+        (copied, "copied to the source"),
+        (_count(account, "rename", "succeeded", "revised"), "renamed or moved"),
+        (_count(account, "delete", "succeeded"), "deleted (they are in the trash)"),
+    )
+    return "".join(f", {count:,} {what}" for count, what in parts if count)
+
+
+def _count(account: Reconciliation, kind: str, *words: str) -> int:
+    return sum(kinds.get(kind, {}).get(word, 0) for kinds in account.changes.values() for word in words)
 
 
 def sentence_of_error(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from migration.errors import FatalError, StoppedResumable
 from migration.jobs import Job
 from migration.plans import Plan
 from tasks.plan_steps import refuse_drift, simulate_plan
+from tasks.removal import remove_planned
 from tasks.session import Session, Start, job_state
 from tasks.steps import analyze_source, make_plan, transfer_planned, verify_destination
 
@@ -84,6 +85,7 @@ async def migration(session: Session, *, allowed: Callable[[Session], Awaitable[
         await allowed(session)
         await transfer_planned()
         await verify_destination()
+        await remove_planned()
     except (StoppedResumable, FatalError) as end:
         if session.plan is not None:
             await account_for_what_was_done(session, end)

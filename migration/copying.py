@@ -6,7 +6,7 @@ the hash that were recorded before it became visible.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from migration.memory import BytePool
 from migration.patience import Patience
 from migration.ranges import RangedBody
 from migration.reading import STREAM_BYTES, Body, Moved, hash_of
-from migration.sameness import is_as_seen
+from migration.sameness import Renamed, is_as_seen
 from migration.sides import End, Ends
 
 LARGE_BYTES = 32 * 1024 * 1024
@@ -71,9 +71,8 @@ class Copier:
     """Copies files of one run from one end of the job to the other. Holds no state of its own between files; may be
     used for many files at once."""
 
-    renamed: Mapping[Side, frozenset[PathParts]]
-    """Where this run has renamed entries to, by end and from the job's roots: what is there, and below, has other paths
-    (and perhaps ids and versions) than the plan saw."""
+    renamed: Renamed
+    """What this run has renamed before."""
 
     def __init__(
         self,
@@ -94,7 +93,7 @@ class Copier:
         """`side` is the end that is written to; `pool` hashes."""
         self._end = ends[side]
         self._reader = ends[side.other]
-        self.renamed = {}
+        self.renamed = Renamed({})
         self._ledger = ledger
         self._run_id = run_id
         self._keep_times = keep_times
@@ -132,16 +131,12 @@ class Copier:
     async def _as_renamed(self, work: Work, path: PathParts) -> Work:
         """The work with what is read and what is replaced as this run's renames have left them."""
         action, entry, expected = work.action, work.entry, work.action.expected
-        if self._was_renamed(self._reader.side, action.other_path):
+        if self.renamed.covers(self._reader.side, action.other_path):
             place = self._reader.place(action.other_path)
             entry = await self._now(self._reader, place, entry, "source-changed")
-        if expected is not None and self._was_renamed(self._end.side, action.path):
+        if expected is not None and self.renamed.covers(self._end.side, action.path):
             expected = await self._now(self._end, path, expected, "destination-changed")
         return Work(replace(action, expected=expected), entry)
-
-    def _was_renamed(self, side: Side, path: PathParts) -> bool:
-        renamed = self.renamed.get(side, frozenset())
-        return bool(renamed) and any(path[:depth] in renamed for depth in range(1, len(path) + 1))
 
     async def _now(self, end: End, place: PathParts, seen: Entry, code: str) -> Entry:
         found = await end.writable.stat(place)

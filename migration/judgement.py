@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-from migration.actions import VerificationLevel
+from migration.actions import Side, VerificationLevel
 from migration.entries import Entry, PathParts
 
 VERIFICATION_SCHEMA = pa.schema(
@@ -21,9 +21,11 @@ VERIFICATION_SCHEMA = pa.schema(
         pa.field("level", pa.string()),
         pa.field("verdict", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
+        pa.field("side", pa.string()),
     ]
 )
-"""The columns of verification.parquet: one row per file in scope, in plan order."""
+"""The columns of verification.parquet: one row per file in scope, in plan order. `side` says where it was looked for:
+at the destination, or at the source for what a run wrote or renamed there."""
 
 
 class Verdict(StrEnum):
@@ -41,7 +43,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """One file that should be at the destination."""
+    """One file that should be there."""
 
     action_id: str
     source_id: str | None
@@ -49,12 +51,17 @@ class Expected:
     """As stored (migration/stored_text.py)."""
     destination_path: PathParts
     """From the job's destination root, with the name the destination kept."""
+    path: PathParts
+    """Where it should be, from the job's root on its side, with the name that side kept."""
     size_bytes: int | None
     sha256: str | None
     """None: no hash is known, as for a file that was there before the first run."""
     modified_at: datetime | None
     listed: Entry | None
     """What the new listing has at the path; None = nothing."""
+    side: Side = Side.DESTINATION
+    hash_anyway: bool = False
+    """Whether its content is to be hashed although no hash is known: the source's file may be deleted then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

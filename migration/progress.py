@@ -12,6 +12,7 @@ class Phase(StrEnum):
     PLAN = "plan"
     TRANSFER = "transfer"
     VERIFY = "verify"
+    REMOVE = "remove"
     REPORT = "report"
 
 

@@ -2,7 +2,7 @@
 
 import random
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from migration.actions import Action, Outcome, OutcomeWord
@@ -112,11 +112,6 @@ def independent(actions: Iterable[Action]) -> Iterator[list[Action]]:
             group, used = [], set()
     if group:
         yield group
-
-
-def renamed_paths(actions: Sequence[Action]) -> frozenset[PathParts]:
-    """Where the renamed entries are then, from the job's root of their side."""
-    return frozenset(action.path for action in actions)
 
 
 def _key(path: PathParts) -> PathParts:

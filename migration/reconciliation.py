@@ -8,7 +8,7 @@ is named.
 import glob
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,15 @@ class Reconciliation:
     """What does not add up, one sentence each; empty = it adds up."""
     verification: Mapping[str, int] | None
     """Files by verdict; None = not verified."""
+    changes: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """What the plan changes, by side, kind of action and outcome word: files and folders together, also what only the
+    destination has."""
+
+    @property
+    def left(self) -> int:
+        """Actions that have no final outcome yet."""
+        words = [words for kinds in self.changes.values() for words in kinds.values()]
+        return sum(of.get(word, 0) for of in words for word in (OutcomeWord.PENDING.value, OutcomeWord.RETRYING.value))
 
     @property
     def adds_up(self) -> bool:
@@ -103,8 +112,10 @@ def account(
     source_complete: bool,
     not_visible: Iterable[tuple[str, str, str]],
     verification: Mapping[str, int] | None,
+    changes: Iterable[tuple[str, str, str, int]] = (),
 ) -> Reconciliation:
-    """The account from counts. Pure; what does not add up is a sentence in `unexplained`, never an exception."""
+    """The account from counts; `changes` are side, kind, outcome word and how many. Pure; what does not add up is a
+    sentence in `unexplained`, never an exception."""
     rows = list(counted)
     by_top: dict[str, list[Counted]] = {}
     for row in rows:
@@ -125,6 +136,7 @@ def account(
         not_visible=tuple(not_visible),
         unexplained=tuple(unexplained),
         verification=verification,
+        changes=_changes(changes),
     )
 
 
@@ -151,6 +163,7 @@ def reconcile(run: RunPaths) -> Reconciliation:
                 for problem in inventory.problems()
             ],
             verification=_verification(database, run.verification),
+            changes=database.execute(_CHANGES).fetchall(),
         )
 
 
@@ -194,6 +207,13 @@ def _reasons(rows: Iterable[Counted]) -> dict[str, dict[str, int]]:
     return reasons
 
 
+def _changes(rows: Iterable[tuple[str, str, str, int]]) -> dict[str, dict[str, dict[str, int]]]:
+    changes: dict[str, dict[str, dict[str, int]]] = {}
+    for side, kind, word, count in rows:
+        changes.setdefault(side, {}).setdefault(kind, {})[word] = count
+    return changes
+
+
 def _sentence(mismatch: Mismatch) -> str:
     return f"{mismatch.what}: {mismatch.count}, for instance {mismatch.example}."
 
@@ -225,7 +245,8 @@ _SOURCE = """
 """
 _PLAN = """
     CREATE TEMP TABLE plan AS
-    SELECT action_id, kind, entry_kind, reason, source_path AS path,
+    SELECT action_id, kind, entry_kind, reason, coalesce(source_listed_path, source_path) AS path,
+           coalesce(side, 'destination') AS side, coalesce(accounts, true) AS accounts,
            concat_ws(chr(31), source_system, source_id, coalesce(source_version_id, '')) AS ref
     FROM plan_rows
 """
@@ -235,6 +256,7 @@ _JUDGED = """
              CASE p.kind WHEN 'skip' THEN 'skipped' WHEN 'flag' THEN 'flagged' ELSE coalesce(o.word, 'pending') END
            ) AS word, coalesce(min(coalesce(o.reason, p.reason)), '') AS reason
     FROM plan AS p LEFT JOIN outcomes AS o USING (action_id)
+    WHERE p.accounts
     GROUP BY p.ref, p.path, p.entry_kind
 """
 _COUNTED = """
@@ -245,11 +267,18 @@ _COUNTED = """
     WHERE s.kind = 'file'
     GROUP BY ALL ORDER BY ALL
 """
+_CHANGES = """
+    SELECT p.side, p.kind, coalesce(o.word, 'pending') AS word, count(*)
+    FROM plan AS p LEFT JOIN outcomes AS o USING (action_id)
+    WHERE p.kind NOT IN ('skip', 'flag')
+    GROUP BY ALL ORDER BY ALL
+"""
 _FOLDER_WORDS = "SELECT word, count(*) FROM judged WHERE entry_kind = 'folder' GROUP BY word"
 _MISMATCHES = {
     "Source files without an action": """
         SELECT count(*), min(array_to_string(s.path, '/')) FROM source AS s
-        ANTI JOIN plan AS p ON s.ref = p.ref AND s.path = p.path AND s.kind = p.entry_kind WHERE s.kind = 'file'""",
+        ANTI JOIN (FROM plan WHERE accounts) AS p ON s.ref = p.ref AND s.path = p.path AND s.kind = p.entry_kind
+        WHERE s.kind = 'file'""",
     "Source files listed twice": """
         SELECT count(*), min(name) FROM (
             SELECT array_to_string(path, '/') AS name FROM source WHERE kind = 'file'
@@ -260,7 +289,7 @@ _MISMATCHES = {
     "Actions for files the source does not have": """
         SELECT count(*), min(array_to_string(p.path, '/')) FROM plan AS p
         ANTI JOIN source AS s ON s.ref = p.ref AND s.path = p.path AND s.kind = p.entry_kind
-        WHERE p.entry_kind = 'file'""",
+        WHERE p.entry_kind = 'file' AND p.accounts""",
     "Outcomes of actions the plan does not have": """
         SELECT count(*), min(o.action_id) FROM outcomes AS o ANTI JOIN plan AS p USING (action_id)""",
     "Outcomes of actions the plan skips or flags": """

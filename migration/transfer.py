@@ -21,8 +21,9 @@ from migration.jobs import Job
 from migration.ledger import Latest, Ledger, Staged
 from migration.memory import BytePool
 from migration.progress import Phase, ProgressListener
-from migration.rearranging import Mover, independent, renamed_paths
+from migration.rearranging import Mover, independent
 from migration.runs import Run
+from migration.sameness import Renamed
 from migration.sides import Ends, ends_of
 
 __all__ = ["BatchResult", "Transfer", "Work", "load_batches"]
@@ -127,7 +128,7 @@ class Transfer:
         todo = [action for action in renames if not is_done(action, latest)]
         results = [await self._carrying.carry_out(group, move) for group in independent(todo)]
         for copier in self._copiers.values():
-            copier.renamed = {side: renamed_paths([one for one in renames if one.side is side]) for side in Side}
+            copier.renamed = Renamed.by(renames)
         return total(results, done_before=len(renames) - len(todo))
 
     async def make_folders(self, actions: Sequence[Action]) -> BatchResult:

@@ -1,4 +1,4 @@
-"""Verification: lists the destination again and hashes its files again, independently of what transfer believed."""
+"""Verification: lists the destination again and hashes files again, independently of what transfer believed."""
 
 import asyncio
 import os
@@ -12,10 +12,10 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migration.actions import VerificationLevel
+from migration.actions import Side, VerificationLevel
 from migration.analysis import analyze_destination
 from migration.clock import Clock
-from migration.contract import ContentHash, Destination
+from migration.contract import ContentHash, Destination, Source
 from migration.entries import Entry, PathParts
 from migration.errors import ItemError, RetryableError, SiteHaulError
 from migration.inventory import Inventory
@@ -41,7 +41,9 @@ Scope = Literal["this_run", "everything"]
 class Difference:
     """One file that is not as it should be."""
 
-    destination_path: PathParts
+    side: Side
+    path: PathParts
+    """From the job's root on that side."""
     verdict: Verdict
     detail: str
 
@@ -75,23 +77,28 @@ async def verify(
     plan: Plan,
     destination: Destination,
     *,
+    source: Source | None = None,
     scope: Scope,
     clock: Clock,
     progress: ProgressListener,
 ) -> Verification:
-    """Check the files of a run against the destination as it is now, and write verification.parquet.
+    """Check the files of a run against both sides as they are now, and write verification.parquet.
 
-    Needs outcomes.parquet (Ledger.export). `this_run` checks what this run copied; `everything` also what it skipped
-    because it was there already (against the baseline's hash, or by size where no hash is known). Raises what the
-    destination raises for a dead system; a file that cannot be read is a row, not an exception.
+    Needs outcomes.parquet (Ledger.export). `this_run` checks what this run copied or renamed, and what it is about to
+    delete at the source because it was moved; `everything` also what it skipped because it was there already (against
+    the baseline's hash, or by size where no hash is known). Without `source` what was changed there is left out. Raises
+    what a dead system raises; a file that cannot be read is a row, not an exception.
     """
     began = clock.monotonic()
     listing = await _listed(run, job, destination, clock, progress)
     tally = _Tally(progress, listing.header.entries)
     with ThreadPoolExecutor(HASHED_AT_ONCE, thread_name_prefix="verify") as pool, _Rows(run.verification) as rows:
-        checker = _Checker(destination, job.destination.parts, pool, listed_completely=listing.header.complete)
-        for batch in expected_files(run, job, plan, listing, everything=scope == "everything"):
-            judgements = await checker.judge_all(batch, tally)
+        checkers = {Side.DESTINATION: _Checker(destination, job.destination.parts, pool, listing.header.complete)}
+        if isinstance(source, Destination):
+            checkers[Side.SOURCE] = _Checker(source, job.source.parts, pool, listed_completely=False)
+        for found in expected_files(run, job, plan, listing, everything=scope == "everything"):
+            batch = [expected for expected in found if expected.side in checkers]
+            judgements = await _judge_all(checkers, batch, tally)
             rows.write(batch, judgements)
             tally.add_all(batch, judgements)
     return Verification(
@@ -108,9 +115,9 @@ async def verify(
 
 
 class _Checker:
-    """Finds, hashes and judges files, several at a time."""
+    """Finds, hashes and judges files of one side."""
 
-    def __init__(self, destination: Destination, root: PathParts, pool: Executor, *, listed_completely: bool) -> None:
+    def __init__(self, destination: Destination, root: PathParts, pool: Executor, listed_completely: bool) -> None:
         self._destination = destination
         self._root = root
         self._pool = pool
@@ -118,32 +125,18 @@ class _Checker:
         precision = destination.capabilities.time_precision_seconds
         self._precision_seconds = max(precision or 0.0, 0.000_002)
 
-    async def judge_all(self, batch: list[Expected], tally: "_Tally") -> list[Judgement]:
-        """The judgements in the order of the batch."""
-        judgements: list[Judgement | None] = [None] * len(batch)
-        upcoming = iter(enumerate(batch))
-
-        async def work() -> None:
-            for index, expected in upcoming:
-                judgements[index] = await self._judge(expected)
-                tally.moved(judgements[index])
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(HASHED_AT_ONCE):
-                tasks.create_task(work())
-        return [judgement for judgement in judgements if judgement is not None]
-
-    async def _judge(self, expected: Expected) -> Judgement:
-        path = (*self._root, *expected.destination_path)
+    async def judge(self, expected: Expected) -> Judgement:
+        """The judgement on one file."""
+        path = (*self._root, *expected.path)
         try:
             found = expected.listed
             if found is None and not self._listed_completely:
                 found = await self._destination.stat(path)
             if found is None:
-                return Judgement(verdict=Verdict.MISSING, detail="It is not at the destination.")
+                return Judgement(verdict=Verdict.MISSING, detail=f"It is not at the {expected.side.value}.")
             if not found.is_file:
                 return Judgement(verdict=Verdict.DIFFERS, detail="A folder is there under its name.")
-            may_be_rewritten = self._destination.capabilities.rewrites(expected.destination_path[-1])
+            may_be_rewritten = self._destination.capabilities.rewrites(expected.path[-1])
             if may_be_rewritten:
                 # It may have been rewritten since it was listed; what counts is what it is now.
                 found = await self._destination.stat(path) or found
@@ -160,12 +153,30 @@ class _Checker:
             return _not_checked(error)
 
     def _is_worth_hashing(self, expected: Expected, found: Entry) -> bool:
-        return expected.sha256 is not None and found.size_bytes in (expected.size_bytes, None)
+        if expected.sha256 is None:
+            return expected.hash_anyway
+        return found.size_bytes in (expected.size_bytes, None)
 
     async def _hash(self, path: PathParts, found: Entry) -> str:
         if isinstance(self._destination, ContentHash):
             return await self._destination.sha256(path)
         return (await hash_of(self._destination, found, self._pool))[0]
+
+
+async def _judge_all(checkers: Mapping[Side, _Checker], batch: list[Expected], tally: "_Tally") -> list[Judgement]:
+    """The judgements in the order of the batch, several made at a time."""
+    judgements: list[Judgement | None] = [None] * len(batch)
+    upcoming = iter(enumerate(batch))
+
+    async def work() -> None:
+        for index, expected in upcoming:
+            judgements[index] = await checkers[expected.side].judge(expected)
+            tally.moved(judgements[index])
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(HASHED_AT_ONCE):
+            tasks.create_task(work())
+    return [judgement for judgement in judgements if judgement is not None]
 
 
 def _not_checked(error: SiteHaulError) -> Judgement:
@@ -201,7 +212,8 @@ class _Tally:
             elif judgement.verdict is not Verdict.REWRITTEN and len(self.differences) < DIFFERENCES_MAX:
                 self.differences.append(
                     Difference(
-                        destination_path=expected.destination_path,
+                        side=expected.side,
+                        path=expected.path,
                         verdict=judgement.verdict,
                         detail=judgement.detail or "",
                     )
@@ -243,6 +255,7 @@ def _row(expected: Expected, judgement: Judgement) -> dict[str, Any]:
         "level": judgement.level.value if judgement.level else None,
         "verdict": judgement.verdict.value,
         "detail": readable(judgement.detail) if judgement.detail else None,
+        "side": expected.side.value,
     }
 
 

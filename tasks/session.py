@@ -30,6 +30,7 @@ from migration.jobs import Job
 from migration.plans import Plan
 from migration.progress import Phase
 from migration.reconciliation import Reconciliation
+from migration.removing import Removal
 from migration.runs import Run, RunRecord, RunState, begin, job_lock
 from migration.state import JobState, RunPaths
 from migration.transfer import Transfer
@@ -86,6 +87,7 @@ class Session:
     listed_destination: Inventory | None = None
     plan: Plan | None = None
     transfer: Transfer | None = None
+    removal: Removal | None = None
     verification: Verification | None = None
     account: Reconciliation | None = None
     sentence: str = "Done."
@@ -136,8 +138,9 @@ class Session:
             return
         self.stopped = StoppedResumable(reason, resume_at=resume_at)
         self.hub.say(f"Stopping: {reason}. Files in flight may finish …")
-        if self.transfer is not None:
-            self.transfer.stop(reason, resume_at=resume_at)
+        for carrying in (self.transfer, self.removal):
+            if carrying is not None:
+                carrying.stop(reason, resume_at=resume_at)
         if self.also_stops is not None:
             self.also_stops(reason)
         for work in self._stoppable:

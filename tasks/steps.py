@@ -144,7 +144,7 @@ async def decide_plan() -> Plan:
     return session.plan
 
 
-@step("Verify the destination")
+@step("Verify")
 async def verify_destination(scope: Scope = "this_run") -> Verification:
     """List the destination again and hash what was copied, whatever the transfer believed."""
     session = Session.current()
@@ -159,6 +159,7 @@ async def verify_destination(scope: Scope = "this_run") -> Verification:
             session.job,
             plan,
             session.writable,
+            source=session.source.connector if session.source else None,
             scope=scope,
             clock=session.clock,
             progress=session.hub.told,

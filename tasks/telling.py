@@ -43,7 +43,8 @@ _SHARES = {
     Phase.PLAN: (10, 15),
     Phase.TRANSFER: (15, 85),
     Phase.VERIFY: (85, 95),
-    Phase.REPORT: (95, 100),
+    Phase.REMOVE: (95, 97),
+    Phase.REPORT: (97, 100),
 }
 """From which to which percentage of the whole each phase goes."""
 
@@ -69,7 +70,6 @@ async def publish_ending(session: Session, state: str, sentence: str) -> None:
     await _told(_publish, session, state, sentence)
 
 
-async def _publish(session: Session, state: str, sentence: str) -> None:
 async def publish_table(job_name: str, what: str, rows: list[dict[str, object]], description: str) -> None:
     """Leave a table as an artifact of the run that goes on."""
 
@@ -79,6 +79,7 @@ async def publish_table(job_name: str, what: str, rows: list[dict[str, object]],
     await _told(publish)
 
 
+async def _publish(session: Session, state: str, sentence: str) -> None:
     await acreate_markdown_artifact(
         key=artifact_key(session.job.name), markdown=ending_page(session, state, sentence), description=sentence
     )

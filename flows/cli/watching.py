@@ -18,6 +18,7 @@ _NAMES = {
     Phase.PLAN: "Plan",
     Phase.TRANSFER: "Transfer",
     Phase.VERIFY: "Verify",
+    Phase.REMOVE: "Remove",
     Phase.REPORT: "Report",
 }
 

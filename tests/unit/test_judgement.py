@@ -36,6 +36,7 @@ def test_verdicts(
             source_id="1",
             source_path=["a"],
             destination_path=("a",),
+            path=("a",),
             size_bytes=expected[0],
             sha256=expected[1],
             modified_at=expected[2],
@@ -71,8 +72,8 @@ def test_a_file_that_the_destination_rewrites_is_known_by_its_time(
     found: tuple[int, datetime | None], sha256: str | None, verdict: str
 ) -> None:
     expected = Expected(
-        action_id="a", source_id="1", source_path=["a.docx"], destination_path=("a.docx",), size_bytes=10, sha256=ONE,
-        modified_at=NOON, listed=None,
+        action_id="a", source_id="1", source_path=["a.docx"], destination_path=("a.docx",), path=("a.docx",),
+        size_bytes=10, sha256=ONE, modified_at=NOON, listed=None,
     )  # fmt: skip
     entry = Entry(
         ref=Ref("graph", "1"), parent=None, name="a.docx", path=("a.docx",), kind=EntryKind.FILE,
