@@ -32,7 +32,7 @@ PATHS = f"{shown_path('source_path')} AS source_path, {shown_path('destination_p
 _JUDGED = """
     CREATE VIEW judged AS
     SELECT p.seq, p.source_path, p.size_bytes, p.modified_at, p.action_id, o.sha256, o.finished_at, o.verification,
-           o.bytes_copied, o.destination_name, coalesce(o.reason, p.reason) AS reason,
+           o.bytes_copied, o.attempt AS attempts, o.destination_name, coalesce(o.reason, p.reason) AS reason,
            CASE WHEN o.destination_name IS NULL THEN p.destination_path
                 ELSE list_append(p.destination_path[:-2], o.destination_name) END AS destination_path,
            coalesce(o.destination_name <> p.destination_path[-1], false) AS named_there,

@@ -23,7 +23,11 @@ _JUDGED = f"""
 
 TABLES = {
     "files.csv": f"{_JUDGED} ORDER BY seq",
-    "flagged.csv": f"{_JUDGED} WHERE word IN ('flagged', 'retrying') ORDER BY seq",
+    "flagged.csv": f"""
+        SELECT {PATHS}, word, reason, readable(message) AS message, attempts, size_bytes, modified_at, sha256,
+               verification, finished_at
+        FROM judged WHERE word IN ('flagged', 'retrying') ORDER BY seq
+    """,
     "skipped.csv": f"{_JUDGED} WHERE word = 'skipped' ORDER BY seq",
     "pending.csv": f"{_JUDGED} WHERE word = 'pending' ORDER BY seq",
     "renamed.csv": f"SELECT {PATHS}, word, readable(message) AS message FROM judged WHERE renamed ORDER BY seq",
@@ -64,7 +68,7 @@ def _write(database: duckdb.DuckDBPyConnection, query: str, path: Path) -> int:
         writer = csv.writer(file)
         writer.writerow([column[0] for column in cursor.description or ()])
         for row in _rows(cursor):
-            writer.writerow([_cell(value) for value in row])
+            writer.writerow([csv_cell(value) for value in row])
             count += 1
     os.replace(staged, path)
     return count
@@ -75,7 +79,8 @@ def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         yield from found
 
 
-def _cell(value: Any) -> Any:
+def csv_cell(value: Any) -> Any:
+    """The value as a spreadsheet may open it."""
     if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
         return f"'{value}"
     return value

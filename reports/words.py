@@ -15,6 +15,7 @@ REASONS = {
     "deleted-at-source": "in the source's recycle bin",
     "empty-folder": "empty folder, left out by rule",
     "nothing-in-it-takes-part": "folder without anything that takes part",
+    "ignored-by-person": "a person decided to leave it out",
     "excluded": "excluded by the job's filter",
     "not-included": "not among what the job's filter includes",
     "smaller-than-filter": "smaller than the job's filter allows",
