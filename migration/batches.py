@@ -1,12 +1,12 @@
 """The work of a transfer: the plan's copies, each with the entry it reads, in batches."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from migration.actions import Action, ActionKind, Side
-from migration.entries import Entry
+from migration.entries import Entry, PathParts
 from migration.errors import PlanError
 from migration.inventory import SCHEMA, Inventory
 from migration.inventory_format import to_entries
@@ -14,6 +14,7 @@ from migration.plans import PLAN_SCHEMA, Plan, to_actions
 from migration.run_queries import connect, define, record_batches
 
 ROWS_AT_ONCE = 2_048
+PREDECESSORS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Work:
 
     action: Action
     entry: Entry
+    follows: tuple[str, ...] = ()
+    """The actions that put earlier versions at the same path before; they have their outcomes first."""
 
 
 def load_batches(
@@ -31,19 +34,29 @@ def load_batches(
     source's, and what is copied to the source is looked up in the run's inventory of the destination.
 
     A first batch of another length (`first_batch_files`) keeps batches that are carried out side by side from ending
-    at the same moment.
+    at the same moment. What goes to one path is in one batch, however long that makes it.
 
     Memory stays bounded whatever the plan's size. Raises PlanError `plan-changed` when the inventory lacks an entry.
     """
     batch: list[Work] = []
     wanted = first_batch_files or batch_files
-    for work in _works(plan, inventory):
-        batch.append(work)
-        if len(batch) == wanted:
+    for work in _with_predecessors(_works(plan, inventory)):
+        if len(batch) >= wanted and not work.follows:
             yield batch
             batch, wanted = [], batch_files
+        batch.append(work)
     if batch:
         yield batch
+
+
+def _with_predecessors(works: Iterable[Work]) -> Iterator[Work]:
+    place: tuple[Side, PathParts] | None = None
+    before: tuple[str, ...] = ()
+    for work in works:
+        if (work.action.side, work.action.path) != place:
+            place, before = (work.action.side, work.action.path), ()
+        yield replace(work, follows=before[-PREDECESSORS_MAX:]) if before else work
+        before = (*before, work.action.action_id)
 
 
 def _works(plan: Plan, inventory: Inventory) -> Iterator[Work]:
@@ -83,7 +96,7 @@ _TO_DESTINATION = f"""
     LEFT JOIN inventory AS i
       ON i.id = p.source_id AND i.system = p.source_system AND i.path = coalesce(p.source_listed_path, p.source_path)
      AND i.version_id IS NOT DISTINCT FROM p.source_version_id
-    WHERE p.kind = 'copy' AND p.side IS DISTINCT FROM 'source'
+    WHERE p.kind IN ('copy', 'add_version') AND p.side IS DISTINCT FROM 'source'
 """  # noqa: S608 - only column names of our own schemas are put in
 _TO_SOURCE = f"""
     SELECT {_COLUMNS}, {_ENTRY}

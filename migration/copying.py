@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from migration.actions import Action, Outcome, OutcomeWord, Side, VerificationLevel, trash_key
+from migration.actions import Action, ActionKind, Outcome, OutcomeWord, Side, VerificationLevel, trash_key
 from migration.batches import Work
 from migration.capabilities import Operation
 from migration.clock import Clock
@@ -131,7 +131,7 @@ class Copier:
     async def _as_renamed(self, work: Work, path: PathParts) -> Work:
         """The work with what is read and what is replaced as this run's renames have left them."""
         action, entry, expected = work.action, work.entry, work.action.expected
-        if self.renamed.covers(self._reader.side, action.other_path):
+        if action.kind is ActionKind.COPY and self.renamed.covers(self._reader.side, action.other_path):
             place = self._reader.place(action.other_path)
             entry = await self._now(self._reader, place, entry, "source-changed")
         if expected is not None and self.renamed.covers(self._end.side, action.path):

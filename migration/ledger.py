@@ -11,6 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -41,7 +42,9 @@ from migration.ledger_tables import (
     staged_queries,
     staged_row,
     tried_queries,
+    written_query,
 )
+from migration.stored_text import from_stored
 
 __all__ = ["OUTCOMES_SCHEMA", "Latest", "Ledger", "Staged"]
 
@@ -60,6 +63,17 @@ class Latest:
     attempt: int
     reason: str | None
     bytes_copied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What an action has left at its place."""
+
+    id: str
+    version_id: str | None
+    name: str | None
+    size_bytes: int
+    modified_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,19 @@ class Ledger:
                 else:
                     tried.pop(row.action_id, None)
         return tried
+
+    async def written(self, run_id: str, action_ids: Collection[str]) -> dict[str, Written]:
+        """What those of the named actions (not more than 900) that were carried out in the run have left."""
+        return {
+            row.action_id: Written(
+                from_stored(row.destination_id),
+                _unstored(row.destination_version_id),
+                _unstored(row.destination_name),
+                row.bytes_copied,
+                row.destination_modified_at,
+            )
+            for row in await self._read(written_query(run_id, action_ids))
+        }
 
     async def counts(self, run_id: str) -> dict[OutcomeWord, int]:
         """How many actions of the run have which latest outcome."""
@@ -231,6 +258,10 @@ class Ledger:
         except Exception as error:  # noqa: BLE001 - a bug; told to every caller, who would wait for ever otherwise
             return [ContractViolation("ledger-bug", f"An outcome cannot be recorded: {error}")] * len(group)
         return [None] * len(group)
+
+
+def _unstored(text: str | None) -> str | None:
+    return None if text is None else from_stored(text)
 
 
 class _Told:

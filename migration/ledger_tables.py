@@ -146,6 +146,17 @@ def tried_queries(run_id: str, action_ids: Collection[str]) -> Iterator[sa.Selec
         yield query.where(OUTCOMES.c.run_id != run_id).order_by(OUTCOMES.c.id)
 
 
+def written_query(run_id: str, action_ids: Collection[str]) -> sa.Select[Any]:
+    """What is asked to learn what these actions (not more than 900) have left at their places in the run."""
+    columns = ("action_id", "destination_id", "destination_version_id", "destination_name", "destination_modified_at")
+    return sa.select(*(OUTCOMES.c[name] for name in columns), OUTCOMES.c.bytes_copied).where(
+        OUTCOMES.c.run_id == run_id,
+        OUTCOMES.c.action_id.in_(list(action_ids)),
+        OUTCOMES.c.word.in_(("succeeded", "revised")),
+        OUTCOMES.c.destination_id.is_not(None),
+    )
+
+
 def latest_outcomes(run_id: str) -> sa.Select[Any]:
     """The latest outcome of every tried action of the run, with the columns of OUTCOMES_SCHEMA."""
     newest = sa.select(sa.func.max(OUTCOMES.c.id)).where(OUTCOMES.c.run_id == run_id)

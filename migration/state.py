@@ -64,6 +64,11 @@ class RunPaths:
         return self.folder / "outcomes.parquet"
 
     @property
+    def versions(self) -> Path:
+        """What the transfer learnt of earlier versions (JSON lines)."""
+        return self.folder / "versions.jsonl"
+
+    @property
     def verification(self) -> Path:
         """What verification found about each file (Parquet)."""
         return self.folder / "verification.parquet"

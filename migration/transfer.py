@@ -10,11 +10,13 @@ from typing import Self
 
 from migration.actions import Action, ActionKind, Side
 from migration.batches import Work, load_batches
-from migration.carrying import BatchResult, Carrying, is_done, next_attempt, total
+from migration.carrying import BatchResult, Carrying, failed, is_done, next_attempt, total
 from migration.clock import Clock
 from migration.contract import Source, StagedSweep
 from migration.copying import AtPoint, Copied, Copier
 from migration.decisions import Decisions
+from migration.entries import PathParts
+from migration.errors import ItemError, RetryableError
 from migration.flight import Slot
 from migration.folders import FolderMaker
 from migration.jobs import Job
@@ -25,6 +27,7 @@ from migration.rearranging import Mover, independent
 from migration.runs import Run
 from migration.sameness import Renamed
 from migration.sides import Ends, ends_of
+from migration.version_copies import LeftOut, VersionSteps, in_rounds
 
 __all__ = ["BatchResult", "Transfer", "Work", "load_batches"]
 
@@ -67,6 +70,8 @@ class Transfer:
             at=at,
             decisions=decisions,
         )
+        self._clock = clock
+        self._versions = VersionSteps(self._ends, ledger, run.run_id, run.paths.versions)
         self._stack = AsyncExitStack()
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="hash")
         memory = BytePool(job.performance.bytes_in_memory_max)
@@ -151,14 +156,25 @@ class Transfer:
         return total(results, done_before=sum(is_done(action, latest) for action in folders))
 
     async def run_batch(self, works: Sequence[Work]) -> BatchResult:
-        """Copy the files that have no final outcome yet, to whichever side. Raises as `Carrying.carry_out`."""
+        """Copy the files that have no final outcome yet, to whichever side; what goes to one path one after the other,
+        and nothing more of it once something waits for another try. Raises as `Carrying.carry_out`."""
         latest = await self._carrying.latest(work.action for work in works)
         todo = [work for work in works if not is_done(work.action, latest)]
         ids = [work.action.action_id for work in works]
         staged = await self._ledger.staged(self._run.run_id, ids) if self._run.resumed else {}
-        return await self._carrying.carry_out(
-            todo, lambda work, slot: self._copy(work, slot, latest, staged), done_before=len(works) - len(todo)
-        )
+        results: list[BatchResult] = []
+        waiting: set[tuple[Side, PathParts]] = set()
+        for group in in_rounds(todo):
+            ready = [work for work in group if (work.action.side, work.action.path) not in waiting]
+            results.append(
+                await self._carrying.carry_out(ready, lambda work, slot: self._copy(work, slot, latest, staged))
+            )
+            waiting |= await self._waiting(ready) if len(group) < len(todo) else set()
+        return total(results, done_before=len(works) - len(todo))
+
+    async def _waiting(self, works: Sequence[Work]) -> set[tuple[Side, PathParts]]:
+        """The places of the works that have no final outcome."""
+        return {(work.action.side, work.action.path) for work in await self.pending(works)}
 
     def stop(self, reason: str, *, resume_at: datetime | None = None) -> None:
         """As `Carrying.stop`."""
@@ -169,4 +185,12 @@ class Transfer:
         used_up = self._carrying.used_up(work.action, latest)
         if used_up is not None and published is None:
             return Copied(used_up, None, side=work.action.side)
-        return await copier.copy(work, next_attempt(work.action, latest), published, slot)
+        attempt = next_attempt(work.action, latest)
+        try:
+            ready = await self._versions.ready(work)
+        except (ItemError, RetryableError) as error:
+            now = self._clock.now()
+            return Copied(failed(work.action, attempt, now, now, error), None, side=work.action.side)
+        if isinstance(ready, LeftOut):
+            return Copied(ready.outcome(work.action, attempt, self._clock), None, side=work.action.side)
+        return await copier.copy(ready, attempt, published, slot)
