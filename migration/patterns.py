@@ -7,8 +7,8 @@ All but case-sensitive regular expressions match without regard to case and Unic
 * Simple patterns know `*` only; `;` separates several.
 * Regular expressions are Python's. Those whose time can grow exponentially with a name's length are refused by how they
   are written, so that what is accepted does not depend on the machine: a repetition of what itself repeats or has
-  alternatives, references back, more than three unlimited repetitions, more than a thousand combinations of optional
-  parts.
+  alternatives, references back, more than a hundred combinations of optional parts, and more than three unlimited
+  repetitions, or two where it does not begin with `^` (then every place of the text is one more beginning).
 """
 
 import re
@@ -20,7 +20,7 @@ from migration.entries import PathParts
 from migration.errors import ConfigurationError
 
 UNLIMITED_MAX = 3
-COMBINATIONS_MAX = 1000
+COMBINATIONS_MAX = 100
 _FEW = 10
 """A repetition with a wider range counts as unlimited."""
 
@@ -76,7 +76,10 @@ def checked_regex(pattern: str, *, case_sensitive: bool = False) -> re.Pattern[s
     for piece in _PIECES.finditer(pattern):
         danger.see(piece.group())
         if danger.why:
-            raise _bad(pattern, danger.why, "regular expression")
+            break
+    why = danger.why or danger.of_repetitions(anchored=re.match(r"(\(\?\w+\))?(\^|\\A)", pattern) is not None)
+    if why:
+        raise _bad(pattern, why, "regular expression")
     return compiled
 
 
@@ -125,6 +128,14 @@ class _Danger:
         else:
             self._piece_varies = False
 
+    def of_repetitions(self, *, anchored: bool) -> str | None:
+        """What is wrong with their number, once everything was read."""
+        anchored = anchored and self._groups[0].alternatives == 1
+        most = UNLIMITED_MAX if anchored else UNLIMITED_MAX - 1
+        if self._unlimited <= most:
+            return None
+        return f"has more than {most} unlimited repetitions" + ("" if anchored else " and does not begin with ^")
+
     def _close(self) -> None:
         group = self._groups.pop()
         self._combine(group.alternatives)
@@ -137,8 +148,6 @@ class _Danger:
             self.why = "repeats what itself repeats or has alternatives"
         if most is None or most - least > _FEW:
             self._unlimited += 1
-            if self._unlimited > UNLIMITED_MAX:
-                self.why = f"has more than {UNLIMITED_MAX} unlimited repetitions"
         else:
             self._combine(most - least + 1)
         if most != least:
