@@ -8,7 +8,7 @@ FILES ?= 2000
 HUGE_BYTES ?= 0
 KINDS ?=
 
-.PHONY: help demo test test-all check bench prove-kills prove-round-trips clean lock setup setup-dev test-unit conformance
+.PHONY: help demo test test-all check bench prove-kills prove-round-trips clean lock setup setup-dev test-unit conformance job-docs
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
@@ -64,6 +64,10 @@ prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make pr
 
 prove-round-trips: setup-dev  ## into every kind of system and back: make prove-round-trips KINDS="smb s3" HUGE_BYTES=4400000000
 	@$(BIN)/python -m benchmarks.prove_round_trips $(KINDS) --files $(FILES) --huge-bytes $(HUGE_BYTES)
+
+job-docs: setup-dev  ## renew what docs/ says about the fields of job files, from their models
+	@$(BIN)/sitehaul job schema > docs/.job.schema.json && mv docs/.job.schema.json docs/job.schema.json
+	@$(BIN)/sitehaul job fields --into docs/jobs.md
 
 lock:  ## renew requirements/*.txt from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/base.txt

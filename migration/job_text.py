@@ -4,6 +4,8 @@ Only plain data: no tags, no aliases, no second document, no key twice. Dates st
 date. Everything that is wrong with the text is told by line.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -159,7 +161,7 @@ class _Reader:
         self._read = read
         self._seen: set[int] = set()
 
-    def value(self, node: "Node", place: Place) -> Any:
+    def value(self, node: Node, place: Place) -> Any:
         if id(node) in self._seen or len(place) > _DEPTH_MAX:
             why = "is an alias; write the value out" if id(node) in self._seen else "is nested too deeply"
             self._problem(place, why, node)
@@ -177,7 +179,7 @@ class _Reader:
         self._problem(place, f"has the tag {node.tag}; a job is plain data", node)
         return None
 
-    def _mapping(self, node: "Node", place: Place) -> dict[str, Any]:
+    def _mapping(self, node: Node, place: Place) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value
@@ -192,11 +194,11 @@ class _Reader:
             values[_whole(key)] = self.value(value_node, here)
         return values
 
-    def _part(self, node: "Node", place: Place) -> Any:
+    def _part(self, node: Node, place: Place) -> Any:
         self._read.lines[place] = node.start_mark.line + 1
         return self.value(node, place)
 
-    def _problem(self, place: Place, message: str, node: "Node") -> None:
+    def _problem(self, place: Place, message: str, node: Node) -> None:
         """An alias begins where it is, what it stands for elsewhere; so the line is that of the key."""
         known = self._read.lines.get(place) if message.startswith("is an alias") else None
         self._read.problems.append(JobProblem(key_text(place), message, known or node.start_mark.line + 1))

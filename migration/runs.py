@@ -147,6 +147,8 @@ class RunRecord:
     """Whether nothing is written anywhere but here."""
     job_version: int | None
     """Which version of the job the last start of it used; None = not recorded."""
+    given_up: bool
+    """Whether a reset said that it is not to be continued."""
 
     def finished(self, phase: Phase) -> bool:
         """Whether the phase is complete."""
@@ -177,6 +179,7 @@ class RunRecord:
                 approval=Approval.from_json(raw["approval"]) if raw.get("approval") else None,
                 simulation=raw.get("simulation", False),
                 job_version=raw["starts"][-1].get("job_version"),
+                given_up=raw.get("given_up_at") is not None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(paths) from error
@@ -215,6 +218,20 @@ def begin(state: JobState, job: Job, now: datetime, *, plan_anew: bool = False, 
 def why_not_resumed(state: JobState, job: Job, now: datetime) -> str | None:
     """Why the job's last run would not be continued by `begin`; None if it would."""
     return _why_not_resumed(state, _last_run(state), job_digest(job), job, now)
+
+
+def give_up_unfinished(state: JobState, now: datetime) -> str | None:
+    """Let the next run begin anew even if the last one is unfinished; the id of that one, None if there is none.
+
+    To be called with the job's lock held. What the run did stays done.
+    """
+    last = _last_run(state)
+    if last is None or last[1].state is RunState.FINISHED or last[1].given_up:
+        return None
+    record = _read(last[0])
+    record["given_up_at"] = _text(now)
+    write_json_atomically(last[0].run_record, record)
+    return last[0].run_id
 
 
 def job_digest(job: Job) -> str:
@@ -288,6 +305,8 @@ def _why_not_resumed(
     record = last[1]
     if record.state is RunState.FINISHED:
         return "the last one finished"
+    if record.given_up:
+        return f"the unfinished run {record.run_id} was given up by a reset"
     if record.job_digest != digest:
         return f"the job was changed since the unfinished run {record.run_id}"
     if Phase.TRANSFER in record.phases and not state.ledger.is_file():
