@@ -3,38 +3,9 @@
 from datetime import UTC, datetime
 
 from migration.stored_text import from_stored, readable
+from reports.reasons import REASONS
 
 _SIZE_UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB")
-
-REASONS = {
-    "new": "new at the source",
-    "newer-at-source": "changed at the source since the last run",
-    "gone-at-destination": "copied before, gone at the destination, copied again",
-    "unchanged": "unchanged since the last run",
-    "already-there": "the destination already had it",
-    "deleted-at-source": "in the source's recycle bin",
-    "empty-folder": "empty folder, left out by rule",
-    "nothing-in-it-takes-part": "folder without anything that takes part",
-    "ignored-by-person": "a person decided to leave it out",
-    "excluded": "excluded by the job's filter",
-    "not-included": "not among what the job's filter includes",
-    "smaller-than-filter": "smaller than the job's filter allows",
-    "larger-than-filter": "larger than the job's filter allows",
-    "older-than-filter": "older than the job's filter allows",
-    "newer-than-filter": "newer than the job's filter allows",
-    "too-large": "larger than the destination takes",
-    "parent-flagged": "its folder needs a person",
-    "folder-in-the-way": "the destination has a folder under this name",
-    "file-in-the-way": "the destination has a file under this name",
-    "changed-at-destination": "somebody changed the copy at the destination",
-    "destination-has-another-file": "the destination has another file under this name",
-    "stored-content-differs": "the destination does not hold what was sent",
-    "source-changed": "changed at the source while it was being copied",
-    "source-gone": "no longer at the source, or no longer visible",
-    "short-body": "the source sent fewer bytes than it announced",
-    "long-body": "the source sent more bytes than it announced",
-}
-"""Reason codes in words; docs/formats.md lists the codes."""
 
 
 def number(value: float | None) -> str:
