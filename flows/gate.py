@@ -83,6 +83,18 @@ async def minded(session: Session, gate: Gate) -> AsyncIterator[None]:
         save_counters(state, load_counters(state).counted(changed=await _changed_something(session)))
 
 
+def current(job: Job) -> Job:
+    """The job as it is now. A schedule starts it as it was when the schedule was made; where that is an earlier version
+    of what is recorded, the job was changed elsewhere since, and that counts."""
+    if not is_scheduled():
+        return job
+    state, versions = job_state(job.name), list[Job]()
+    for number in state.version_numbers():
+        with contextlib.suppress(ConfigurationError):  # one that this version does not understand any more
+            versions.append(state.load_version(number)[0])
+    return versions[-1] if job in versions else job
+
+
 def is_scheduled() -> bool:
     """Whether a schedule, not a person, started the flow run."""
     from prefect.context import FlowRunContext
