@@ -10,7 +10,7 @@ from prefect.states import Completed
 
 from flows.account import account_and_report, account_for_what_was_done
 from flows.approval import PAUSES, WaitsForApproval, asked, stop_unless_approved
-from flows.gate import gate_of
+from flows.gate import current, gate_of
 from flows.running import carried_out
 from migration.errors import FatalError, StoppedResumable
 from migration.jobs import Job
@@ -34,6 +34,7 @@ async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False, for
         simulate: Do everything but the writes, and report as if they had been done; real runs know nothing of it.
         force: Run although the job's window is closed, its schedule paused or its stop policy reached.
     """
+    job = current(job)
     if simulate or job.simulation_mode:
         return await carried_out(job, simulated, start=Start(plan_anew=plan_anew, simulate=True))
     waiting: list[WaitsForApproval] = []
