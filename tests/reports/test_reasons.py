@@ -13,9 +13,15 @@ ERRORS = ("ItemError", "PreconditionFailed", "RetryableError")
 """What ends or delays one entry; other errors stop a run and come with their own message."""
 DECIDING = [ROOT / "migration" / f"{name}.py" for name in ("filters", "naming", "refusals", "plan_rows", "versions")]
 """Modules whose reasons go through other hands before they become verdicts."""
+OTHERS = ("ConfigurationError", "ContractViolation", "FatalError", "Finding", "PlanError")
 NO_REASONS = {
-    "another-volume",
-    "bad-filter",
+    # Answers that never leave their connector.
+    "condition-failed",
+    "cursor-reset",
+    "listing-outdated",
+    "session-closed",
+    "signed-out",
+    # Neither are these.
     "content-length",
     "content-range",
     "content-type",
@@ -56,9 +62,18 @@ def _codes(tree: ast.Module) -> set[str]:
 
 
 def _lookalikes(tree: ast.AST) -> Iterator[str]:
+    elsewhere = {id(one) for call in ast.walk(tree) if _says_something_else(call) for one in ast.walk(call)}
     for one in ast.walk(tree):
-        if isinstance(one, ast.Constant) and isinstance(one.value, str) and CODE.fullmatch(one.value):
+        is_text = isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in elsewhere
+        if is_text and CODE.fullmatch(one.value):
             yield from {one.value} - NO_REASONS
+
+
+def _says_something_else(one: ast.AST) -> bool:
+    """Codes of what stops a run or is a line of a connection test, and names of headers."""
+    if isinstance(one, ast.Call):
+        return getattr(one.func, "id", "") in OTHERS or getattr(one.func, "attr", "") in ("get", "_posted")
+    return isinstance(one, ast.Tuple) and bool(one.elts) and getattr(one.elts[0], "id", "") in OTHERS
 
 
 def _given(tree: ast.Module) -> Iterator[ast.expr]:
