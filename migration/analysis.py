@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from migration.contract import Source, WalkPage
 from migration.entries import Entry, PathParts
 from migration.errors import FatalError
 from migration.inventory import Inventory, InventoryHeader, InventoryWriter
+from migration.naming import SIDECAR_FOLDER
 from migration.progress import Phase, Progress, ProgressListener
 
 RESTARTS_MAX = 10
@@ -27,7 +29,7 @@ class Listable(Source, Protocol):
 async def analyze(
     source: Source, root: PathParts, folder: Path, *, run_id: str, clock: Clock, progress: ProgressListener
 ) -> Inventory:
-    """The inventory of everything below `root`, in `folder`.
+    """The inventory of everything below `root`, SiteHaul's own `.sitehaul` folders left out, in `folder`.
 
     A finished inventory is returned as it is, an unfinished one is continued: what is in it is not listed again.
     Whatever stops the walk (BudgetExhausted, an error, cancellation) leaves a folder that can be continued. Raises what
@@ -66,12 +68,21 @@ async def _walk(source: Source, root: PathParts, writer: InventoryWriter, progre
                     f"The listing of {source.display_name} changed {RESTARTS_MAX} times while it was read.",
                     fix="Run again when fewer people are working in it.",
                 )
-            await asyncio.to_thread(writer.write_page, page)
-            totals.add(page)
+            content = _without_own(page)
+            await asyncio.to_thread(writer.write_page, content)
+            totals.add(content)
             progress(totals.progress())
     finally:
         if isinstance(pages, AsyncGenerator):
             await pages.aclose()
+
+
+def _without_own(page: WalkPage) -> WalkPage:
+    """The page without SiteHaul's own folders and what is in them."""
+    entries = page.entries
+    if not any(SIDECAR_FOLDER in entry.path for entry in entries):
+        return page
+    return replace(page, entries=tuple(entry for entry in entries if SIDECAR_FOLDER not in entry.path))
 
 
 class _Totals:

@@ -27,6 +27,9 @@ from migration.entries import PathParts
 STAGED_PREFIX = ".sitehaul-"
 """Destinations use names with this prefix for files being written, so no file may get one."""
 
+SIDECAR_FOLDER = ".sitehaul"
+"""SiteHaul's own folder at a job's destination. An analysis leaves it out at any depth; nothing else gets its name."""
+
 _REPLACEMENT = "_"
 _DIGITS = 8
 _EXTENSION_MAX = 16
@@ -88,7 +91,7 @@ class Namer:
         self._folds = rules.case is CaseRule.PRESERVING
         self._normalises = rules.unicode is UnicodeRule.NORMALISING
         self._illegal = re.compile(_illegal_characters(rules))
-        self._names = rules.forbidden_names | {"", ".", ".."}
+        self._names = rules.forbidden_names | {"", ".", "..", SIDECAR_FOLDER}
         self._stems = rules.forbidden_stems
         self._prefixes = (STAGED_PREFIX, *rules.forbidden_prefixes)
         self._suffixes = rules.forbidden_suffixes

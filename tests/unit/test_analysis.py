@@ -128,3 +128,10 @@ async def test_a_destination_that_is_there_is_listed(tmp_path: Path) -> None:
         system, ("old",), tmp_path, run_id="run", clock=StillClock(), progress=unwatched
     )
     assert [entry.name for entry in inventory.entries()] == ["a"]
+
+
+async def test_the_sidecar_is_no_content(tmp_path: Path) -> None:
+    system = PagedSystem([["a/", ".sitehaul/", ".sitehaul/job/manifest.csv"], ["a/.sitehaul/x", ".sitehauls", "a/b"]])
+    inventory = await analyze(system, (), tmp_path / "inventory", run_id="run", clock=StillClock(), progress=unwatched)
+    assert sorted("/".join(entry.path) for entry in inventory.entries()) == [".sitehauls", "a", "a", "a/b"]
+    assert inventory.header.entries == 4
