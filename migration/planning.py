@@ -1,56 +1,54 @@
-"""Making the rows of a plan out of two inventories and the baseline: three sorted streams, merged folder by folder.
+"""Making the rows of a plan out of two inventories and the baseline: sorted streams, merged folder by folder.
 
-The folders of the source are held in memory; files are not. DuckDB sorts source files, destination entries and baseline
-rows by the ordinal of the source folder they belong to, into temporary files; what is decided is decided by the pure
-modules naming, placing, filters and planner. The rows depend on nothing but the inputs.
+The folders of both sides are held in memory; files are not. DuckDB sorts source files, destination entries and baseline
+rows by the ordinal of the folder they belong to, into temporary files; what is decided is decided by the pure modules
+naming, placing, tree_moves, taking_part and planner. The rows depend on nothing but the inputs.
 """
 
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from migration.actions import ActionKind, Side, action_id_of
-from migration.capabilities import Capabilities
-from migration.entries import EntryKind
-from migration.filters import Selection, compile_filter
+import duckdb
+
+from migration.actions import ActionKind, Side
+from migration.capabilities import Capabilities, Operation
+from migration.decisions import Decisions
 from migration.inventory import Inventory
 from migration.inventory_format import stored_path
 from migration.jobs import Job
-from migration.naming import MappedName, NameOptions, Namer, Sibling
-from migration.placing import Folder, duplicate, match_destination, place_folders
+from migration.naming import NameOptions, Namer, Place
+from migration.placing import Folder, Folders, Following, join_trees
 from migration.plan_queries import (
-    BEFORE,
     FILE_FACTS,
-    FILES,
-    FILES_BESIDE_FOLDERS,
-    FOLDERS_WITH_FILES,
-    THERE,
+    define_moved,
+    define_rows,
     define_tables,
+    folder_links,
     folder_rows,
+    known_entries,
+    root_id,
 )
+from migration.plan_rows import Deletions, Row, columns_of, in_portions
 from migration.plan_writer import PlanColumns
-from migration.planner import (
-    DELETED_AT_SOURCE,
-    EMPTY_FOLDER,
-    NOTHING_TAKES_PART,
-    PARENT_FLAGGED,
-    STRATEGIES,
-    Before,
-    SourceFile,
-    Strategy,
-    There,
-    Verdict,
-)
-from migration.rules import DuplicateNames, EmptyContainers
+from migration.planner import IN_THE_WAY, MISSING_ONCE, STRATEGIES, Ends, propagation
+from migration.planning_files import FileDecider, Moving
+from migration.planning_folders import FolderDecider
+from migration.refusals import Listed, refused
+from migration.rules import ConflictResolution, DuplicateNames, EmptyContainers, Rules, TransferType
 from migration.run_queries import connect
-from migration.sorted_groups import Answers, Columns
+from migration.security_maps import WhoIsWho
+from migration.sorted_groups import Answers
 from migration.state import RunPaths
-from migration.stored_text import from_stored, to_stored
+from migration.stored_text import from_stored
+from migration.taking_part import FileFacts, taking_part
+from migration.tree_moves import Move, file_moves
 
 _SORTED = ".sorted-"
+_FOLLOWING_TYPES = (TransferType.COPY, TransferType.SYNC, TransferType.PUBLISH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,295 +59,253 @@ class Inputs:
     source: Inventory
     destination: Inventory
     baseline: Path | None
+    roots_before: tuple[str | None, str | None] = (None, None)
+    """Ids of the two roots as the last run saw them; None = not known."""
+    source_capabilities: Capabilities
     capabilities: Capabilities
     """The destination's."""
+    decisions: Decisions = field(default_factory=Decisions)
+    accounts: WhoIsWho | None = None
+    now: datetime
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether the source is changed, too."""
+        return self.job.transfer_type is TransferType.SYNC
+
+    @property
+    def movable(self) -> frozenset[Side]:
+        """The sides where entries can be renamed."""
+        ends = ((Side.SOURCE, self.source_capabilities), (Side.DESTINATION, self.capabilities))
+        return frozenset(side for side, can in ends if Operation.MOVE in can.operations)
 
 
-def decide(run: RunPaths, inputs: Inputs) -> Iterator[PlanColumns]:
-    """The rows of the plan, some at a time, in the order of work: folders, parents first, then files by folder.
+@dataclass(slots=True)
+class Noted:
+    """What was noticed while the rows were made. Complete after the last row."""
+
+    refusals: dict[Side, str] = field(default_factory=dict)
+    """Why nothing is deleted on a side although something is missing on the other."""
+    deletions: int = 0
+    deletions_max: int = 0
+    missing_once: int = 0
+    root_ids: tuple[str | None, str | None] = (None, None)
+
+
+def decide(run: RunPaths, inputs: Inputs, noted: Noted | None = None) -> Iterator[PlanColumns]:
+    """The rows of the plan, some at a time. Those of one kind are in the order of work: folders, parents first, then
+    files by folder; renames as they have to follow each other; deletions last.
 
     Temporary files are in the run's folder and go with the last row. Raises PlanError `orphan-entry` or
     `duplicate-entry` for an inventory that is no tree, ConfigurationError `bad-filter`.
     """
-    rules = inputs.job.rules
-    options = NameOptions(
-        change_illegal=rules.segment_transform,
-        shorten=rules.segment_truncate,
-        rename_duplicates=rules.duplicate_names is DuplicateNames.RENAME,
-    )
-    namer = Namer(inputs.capabilities.names, options)
-    strategy = STRATEGIES[inputs.job.transfer_type](rules, inputs.capabilities)
-    selection = compile_filter(rules.filter)
-    folders = place_folders(folder_rows(inputs.source), namer, namer.path_length(inputs.job.destination.parts))
-    matched = match_destination(folders, folder_rows(inputs.destination), namer)
     for left_by_a_crash in run.folder.glob(f"{_SORTED}*"):
         shutil.rmtree(left_by_a_crash, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_SORTED, dir=run.folder) as folder, connect(run) as database:
-        define_tables(database, inputs.source, inputs.destination, inputs.baseline, folders, matched)
-        system = inputs.source.header.system
-        answers = Answers(database, Path(folder))
-        yield from _FolderDecider(answers, folders, namer, strategy, selection, system).rows(rules.empty_containers)
-        yield from _FileDecider(answers, folders, namer, strategy, selection, system).rows()
+        making = _Making(database, Path(folder), inputs, noted or Noted())
+        for rows in making.rows():
+            yield columns_of(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _FolderDecider:
-    answers: Answers
-    folders: Sequence[Folder]
-    namer: Namer
-    strategy: Strategy
-    selection: Selection | None
-    system: str
+class _Making:
+    """One plan in the making."""
 
-    def rows(self, empty: EmptyContainers) -> Iterator[PlanColumns]:
-        self._note_what_takes_part(empty)
-        in_the_way = self._files_in_the_way()
-        for folder in self.folders[1:]:
-            there = in_the_way.get(folder.ordinal)
-            if folder.there_id is not None:
-                there = There(False, to_stored(folder.there_id), None, None, None)
-            verdict = self._verdict(folder, there)
-            folder.flagged = verdict.reason if verdict.kind is ActionKind.FLAG else None
-            if verdict.detail is None and folder.changes:
-                verdict = verdict._replace(detail=", ".join(folder.changes))
-            row = (
-                action_id_of(self.system, folder.id, None, folder.destination_path),
-                verdict.kind,
-                EntryKind.FOLDER,
-                self.system,
-                to_stored(folder.id),
-                None,
-                stored_path(folder.source_path),
-                stored_path(folder.destination_path),
-                None,
-                None,
-                verdict.reason,
-                verdict.detail,
-                folder.renamed,
-                *_expected(there),
-                Side.DESTINATION,
-                True,
-                None,
-                None,
-                None,
-            )
-            yield PlanColumns._make((value,) for value in row)
+    def __init__(self, database: duckdb.DuckDBPyConnection, folder: Path, inputs: Inputs, noted: Noted) -> None:
+        self._inputs = inputs
+        self._noted = noted
+        self._rules = inputs.job.rules
+        self._type = inputs.job.transfer_type
+        self._deletions = propagation(self._type, self._rules)
+        self._part = taking_part(self._rules, decisions=inputs.decisions, accounts=inputs.accounts, now=inputs.now)
+        self._namer = Namer(inputs.capabilities.names, _name_options(self._rules, self._type))
+        self._source_namer = Namer(inputs.source_capabilities.names, _name_options(self._rules, self._type))
+        define_rows(database, inputs.source, inputs.destination, inputs.baseline)
+        self._known = known_entries(database)
+        noted.root_ids = (root_id(database, "source_rows"), root_id(database, "destination_rows"))
+        self._tree = self._joined()
+        define_tables(database, self._tree, folder_links(inputs.baseline))
+        self._define_moved(database)
+        self._answers = Answers(database, folder)
+        self._held = Deletions(self._limit())
 
-    def _verdict(self, folder: Folder, there: There | None) -> Verdict:
-        if folder.deleted:
-            return DELETED_AT_SOURCE
-        if not folder.takes_part:
-            if folder.has_files:
-                return NOTHING_TAKES_PART
-            left_out = self._left_out(folder)
-            return Verdict(ActionKind.SKIP, left_out) if left_out else EMPTY_FOLDER
-        if folder.parent is not None and folder.parent.flagged:
-            return Verdict(ActionKind.FLAG, PARENT_FLAGGED, folder.parent.flagged)
-        if folder.problem:
-            return Verdict(ActionKind.FLAG, folder.problem)
-        return self.strategy.folder(there)
+    @property
+    def _adopts(self) -> bool:
+        """Whether what only the destination has is looked at."""
+        return self._inputs.both_ways or self._deletions.of_source
 
-    def _left_out(self, folder: Folder) -> str | None:
-        return self.selection(folder.source_path, None, None) if self.selection else None
-
-    def _note_what_takes_part(self, empty: EmptyContainers) -> None:
-        """A folder takes part if a file in it does, at any depth, or if it is an empty one that is to be made."""
-        query = FOLDERS_WITH_FILES if self.selection is None else FILE_FACTS
-        for ordinal, columns in self.answers.to(query):
-            folder = self.folders[ordinal]
-            folder.has_files = not folder.deleted
-            folder.takes_part = folder.has_files and (self.selection is None or self._any_selected(folder, columns))
-        for folder in reversed(self.folders[1:]):
-            if folder.deleted or folder.parent is None:
-                continue
-            if not folder.has_files and empty is EmptyContainers.CREATE and not self._left_out(folder):
-                folder.takes_part = True
-            folder.parent.takes_part |= folder.takes_part
-            folder.parent.has_files |= folder.has_files
-
-    def _any_selected(self, folder: Folder, columns: Columns) -> bool:
-        assert self.selection
-        return any(
-            self.selection((*folder.source_path, from_stored(name)), size, modified) is None
-            for name, size, modified in zip(*columns, strict=True)
+    def _joined(self) -> Folders:
+        inputs, job = self._inputs, self._inputs.job
+        follows = self._type in _FOLLOWING_TYPES and Side.DESTINATION in inputs.movable
+        here = follows and inputs.both_ways and Side.SOURCE in inputs.movable
+        return join_trees(
+            list(folder_rows(inputs.source)),
+            list(folder_rows(inputs.destination)),
+            folder_links(inputs.baseline),
+            namer=self._namer,
+            source_namer=self._source_namer,
+            roots=(
+                Place(self._namer.path_length(job.destination.parts)),
+                Place(self._source_namer.path_length(job.source.parts)),
+            ),
+            following=Following(
+                source_moves=follows,
+                destination_moves=here,
+                destination_wins=self._rules.conflict_resolution is ConflictResolution.DESTINATION,
+                adopts=self._adopts,
+            ),
         )
 
-    def _files_in_the_way(self) -> dict[int, There]:
-        """Destination files that have the name of a folder which is to be made, by that folder's ordinal."""
-        found: dict[int, There] = {}
-        for ordinal, (names, *facts) in self.answers.to(FILES_BESIDE_FOLDERS):
-            subfolders = self.folders[ordinal].subfolders
-            for name, *fact in zip(names, *facts, strict=True):
-                folder = subfolders.get(self.namer.key(from_stored(name)))
-                if folder is not None:
-                    found.setdefault(folder.ordinal, There(True, *fact))
-        return found
-
-
-class _Known(NamedTuple):
-    """What is known of one destination folder."""
-
-    by_key: dict[str, There]
-    by_name: dict[str, There]
-    """Only of those that share their key with another."""
-    before: dict[str, Before]
-    """The baseline by key of the planned name."""
-    kept_names: dict[str, str]
-    """Keys of names that the destination changed when it took the file, by key of the planned name."""
-
-    def there(self, name: MappedName) -> There | None:
-        """What is under the name that the destination gave the file, else under the planned one."""
-        kept = self.by_key.get(self.kept_names.get(name.key, ""))
-        return kept or self.by_name.get(name.name) or self.by_key.get(name.key)
-
-
-@dataclass(frozen=True, slots=True)
-class _FileDecider:
-    answers: Answers
-    folders: Sequence[Folder]
-    namer: Namer
-    strategy: Strategy
-    selection: Selection | None
-    system: str
-
-    def rows(self) -> Iterator[PlanColumns]:
-        there = self.answers.to(THERE)
-        before = self.answers.to(BEFORE)
-        for ordinal, columns in self.answers.to(FILES):
-            known = self._known(there.take(ordinal), before.take(ordinal))
-            yield self._rows_of(self.folders[ordinal], columns, known)
-
-    def _known(self, there: Columns | None, before: Columns | None) -> _Known:
-        key = self.namer.key
-        names, *facts = there or [[]] * 6
-        names = list(map(from_stored, names))
-        all_there = list(map(There, *facts))
-        by_key = dict(zip(map(key, reversed(names)), reversed(all_there), strict=True))
-        by_name = dict(zip(names, all_there, strict=True)) if len(by_key) < len(names) else {}
-        planned, kept, *facts = before or [[]] * 9
-        keys = [key(from_stored(name)) for name in planned]
-        kept_names = {
-            planned_key: key(from_stored(name))
-            for planned_key, name in zip(keys, kept, strict=True)
-            if name is not None
-        }
-        return _Known(by_key, by_name, dict(zip(keys, map(Before, *facts), strict=True)), kept_names)
-
-    def _rows_of(self, folder: Folder, columns: Columns, known: _Known) -> PlanColumns:
-        ids, versions, stored_names, sizes, modified, created, deleted = columns
-        names = list(map(from_stored, stored_names))
-        _check_unique(ids, names)
-        left_out = self._left_out(folder, names, sizes, modified, deleted)
-        mapped = self._mapped(folder, ids, names, created, left_out, known)
-        all_there = list(map(known.there, mapped))
-        files = map(SourceFile, ids, versions, sizes, modified)
-        verdicts = [
-            skip or self._verdict(folder, file, new, there, known)
-            for skip, file, new, there in zip(left_out, files, mapped, all_there, strict=True)
-        ]
-        stored_source, stored_destination = stored_path(folder.source_path), stored_path(folder.destination_path)
-        source_paths = [(*stored_source, name) for name in stored_names]
-        renamed = [folder.renamed or new.name != name for new, name in zip(mapped, names, strict=True)]
-        destination_paths = [
-            (*stored_destination, to_stored(new.name)) if changed else path
-            for new, changed, path in zip(mapped, renamed, source_paths, strict=True)
-        ]
-        return PlanColumns(
-            self._action_ids(folder, ids, versions, mapped),
-            [verdict.kind for verdict in verdicts],
-            [EntryKind.FILE] * len(ids),
-            [self.system] * len(ids),
-            ids,
-            versions,
-            source_paths,
-            destination_paths,
-            sizes,
-            modified,
-            [verdict.reason for verdict in verdicts],
-            [verdict.detail or ", ".join(new.changes) or None for verdict, new in zip(verdicts, mapped, strict=True)],
-            renamed,
-            *_expected_columns(all_there),
-            [Side.DESTINATION] * len(ids),
-            [True] * len(ids),
-            [None] * len(ids),
-            [None] * len(ids),
-            [None] * len(ids),
+    def _define_moved(self, database: duckdb.DuckDBPyConnection) -> None:
+        inputs = self._inputs
+        follows = self._type in _FOLLOWING_TYPES and Side.DESTINATION in inputs.movable
+        define_moved(
+            database,
+            source_moves=follows,
+            destination_moves=follows and inputs.both_ways and Side.SOURCE in inputs.movable,
+            destination_wins=self._rules.conflict_resolution is ConflictResolution.DESTINATION,
+            ids_survive=(inputs.source_capabilities.stable_ids, inputs.capabilities.stable_ids),
         )
 
-    def _action_ids(
-        self, folder: Folder, ids: list[str], versions: list[str | None], mapped: list[MappedName]
-    ) -> list[str]:
-        return [
-            action_id_of(self.system, from_stored(source_id), version, (*folder.destination_path, new.name))
-            for source_id, version, new in zip(ids, versions, mapped, strict=True)
-        ]
+    def _limit(self) -> int:
+        """How many deletions are not too many."""
+        known = max(self._known, self._inputs.destination.header.entries if self._type is TransferType.PUBLISH else 0)
+        share = max(1, int(known * self._rules.deletes.percent_max / 100))
+        self._noted.deletions_max = min(self._rules.deletes.count_max, share)
+        return self._noted.deletions_max
 
-    def _verdict(
-        self, folder: Folder, file: SourceFile, new: MappedName, there: There | None, known: _Known
-    ) -> Verdict:
-        if folder.flagged:
-            return Verdict(ActionKind.FLAG, PARENT_FLAGGED, folder.flagged)
-        if new.problem:
-            return Verdict(ActionKind.FLAG, new.problem)
-        return self.strategy.file(file, there, known.before.get(new.key))
+    def rows(self) -> Iterator[list[Row]]:
+        """The rows, in portions."""
+        files = self._file_decider()
+        folders = self._folder_decider()
+        folders.prepare(None if self._part.all_files else self._ordinals_taking_part())
+        moved = self._moved_ordinals()
+        files_first = self._inputs.both_ways or not self._deletions.of_destination
+        if not files_first:
+            yield from self._written(folders.rows(moved))
+        for rows in files.rows():
+            yield from self._written(rows)
+        if files_first:
+            yield from self._written(folders.rows(moved))
+        if self._adopts:
+            yield from self._written(folders.rows_there())
+        for side in Side:
+            yield from self._written(self._folder_moves(side, folders))
+            yield from self._written(_file_moves([one for one in files.moving if one.side is side], self._key(side)))
+        self._noted.deletions = self._held.count
+        yield from in_portions(self._held.rest())
 
-    def _left_out(
-        self, folder: Folder, names: list[str], sizes: list[Any], modified: list[Any], deleted: list[bool]
-    ) -> list[Verdict | None]:
-        """Which files take no part, and why; None for those that do."""
-        if folder.deleted:
-            return [DELETED_AT_SOURCE] * len(names)
-        left_out: list[Verdict | None] = [DELETED_AT_SOURCE if gone else None for gone in deleted]
-        if self.selection:
-            for place, (name, size, time) in enumerate(zip(names, sizes, modified, strict=True)):
-                reason = self.selection((*folder.source_path, name), size, time)
-                if reason and left_out[place] is None:
-                    left_out[place] = Verdict(ActionKind.SKIP, reason)
-        return left_out
+    def _written(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """The rows but for deletions, which are held back, refused or too many."""
+        now: list[Row] = []
+        for row in rows:
+            if row.kind is ActionKind.DELETE and row.reason != "moved":
+                now += self._deletion(row)
+            elif row.reason == MISSING_ONCE:
+                now.append(self._sighting(row))
+            else:
+                now.append(row)
+        yield from in_portions(now)
 
-    def _mapped(
-        self,
-        folder: Folder,
-        ids: list[str],
-        names: list[str],
-        created: list[int | None],
-        left_out: list[Verdict | None],
-        known: _Known,
-    ) -> list[MappedName]:
-        """The names of the files that take part; the others claim none and keep their own."""
-        holders = {key: before.source_id for key, before in known.before.items()}
-        siblings = list(map(Sibling, ids, names, created))
-        taking_part = [one for one, skip in zip(siblings, left_out, strict=True) if skip is None]
-        mapped = self.namer.map_names(taking_part, folder.place, taken=folder.subfolders.keys(), holders=holders)
-        if len(mapped) == len(names):
-            return mapped
-        remaining = iter(mapped)
-        return [
-            next(remaining) if skip is None else MappedName(name, "")
-            for name, skip in zip(names, left_out, strict=True)
-        ]
+    def _deletion(self, row: Row) -> list[Row]:
+        refusal = self._refusal(row.side)
+        if refusal is not None:
+            return [row._replace(kind=ActionKind.SKIP, reason=refusal[0], detail=refusal[1])]
+        return self._held.add(row)
+
+    def _sighting(self, row: Row) -> Row:
+        refusal = self._refusal(row.side)
+        if refusal is not None:
+            return row._replace(reason=refusal[0], detail=refusal[1])
+        self._noted.missing_once += 1
+        return row
+
+    def _refusal(self, side: Side) -> tuple[str, str] | None:
+        """Why what is missing on the other side is not deleted on this one."""
+        inputs = self._inputs
+        if side is Side.DESTINATION:
+            listed = Listed(inputs.source.header, inputs.roots_before[0], self._noted.root_ids[0], self._known)
+        else:
+            listed = Listed(inputs.destination.header, inputs.roots_before[1], self._noted.root_ids[1], self._known)
+        refusal = refused(listed)
+        if refusal is not None:
+            self._noted.refusals[side] = refusal[1]
+        return refusal
+
+    def _key(self, side: Side) -> "Namer":
+        return self._namer if side is Side.DESTINATION else self._source_namer
+
+    def _file_decider(self) -> FileDecider:
+        inputs = self._inputs
+        ends = Ends(self._rules, inputs.source_capabilities, inputs.capabilities, inputs.movable)
+        return FileDecider(
+            answers=self._answers,
+            folders=self._tree.all,
+            namer=self._namer,
+            source_namer=self._source_namer,
+            strategy=STRATEGIES[self._type](ends, self._type),
+            part=self._part,
+            system=inputs.source.header.system,
+            when=f"{inputs.now:%Y-%m-%d %H%M%S}",
+            adopts=self._adopts,
+            removes_source=self._type is TransferType.MOVE,
+        )
+
+    def _folder_decider(self) -> FolderDecider:
+        return FolderDecider(
+            answers=self._answers,
+            folders=self._tree.all,
+            namer=self._namer,
+            part=self._part,
+            system=self._inputs.source.header.system,
+            transfer_type=self._type,
+            deletions=self._deletions,
+            two_sightings=self._rules.deletes.two_sightings,
+            empty=EmptyContainers.CREATE if self._type is TransferType.TAXONOMY else self._rules.empty_containers,
+        )
+
+    def _ordinals_taking_part(self) -> Iterator[int]:
+        """The folders with files that take part."""
+        check = self._part.file
+        for ordinal, columns in self._answers.to(FILE_FACTS):
+            path = self._tree.all[ordinal].source_path
+            facts = map(FileFacts._make, zip(*columns, strict=True))
+            if check is None or any(check((*path, from_stored(one.name)), one) is None for one in facts):
+                yield ordinal
+
+    def _folder_moves(self, side: Side, folders: FolderDecider) -> list[Row]:
+        return [folders.moved(self._moved(side, move), side, move) for move in self._tree.moves[side]]
+
+    def _moved(self, side: Side, move: Move) -> Folder:
+        return next(
+            folder
+            for folder in self._tree.all[1:]
+            if move.id == (folder.there_id if side is Side.DESTINATION else folder.id)
+        )
+
+    def _moved_ordinals(self) -> set[int]:
+        return {self._moved(side, move).ordinal for side in Side for move in self._tree.moves[side] if not move.parked}
 
 
-def _expected(there: There | None) -> tuple[str | None, str | None, EntryKind | None, int | None, int | None]:
-    if there is None:
-        return None, None, None, None, None
-    kind = EntryKind.FILE if there.is_file else EntryKind.FOLDER
-    return there.id, there.version_id, kind, there.size_bytes, there.modified
+def _file_moves(moving: Sequence[Moving], namer: Namer) -> list[Row]:
+    """The renames of files in an order that always works."""
+    by_id = {one.wish.id: one for one in moving}
+    return [_file_move(move, by_id[move.id]) for move in file_moves([one.wish for one in moving], namer.key)]
 
 
-def _expected_columns(
-    all_there: Sequence[There | None],
-) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any]]:
-    ids, versions, kinds, sizes, modified = zip(*map(_expected, all_there), strict=True)
-    return ids, versions, kinds, sizes, modified
+def _file_move(move: Move, moving: Moving) -> Row:
+    row = moving.row._replace(from_path=stored_path(move.from_path))
+    if not move.parked:
+        return row
+    path = stored_path(move.to_path)
+    row = row._replace(action_id=f"{row.action_id[:24]}-parking", reason=IN_THE_WAY, accounts=False)
+    return row._replace(destination_path=path) if moving.side is Side.DESTINATION else row._replace(source_path=path)
 
 
-def _check_unique(ids: list[str], names: list[str]) -> None:
-    """One id may have several names (hard links), but not one name twice."""
-    if len(set(ids)) == len(ids):
-        return
-    seen: set[tuple[str, str]] = set()
-    for one in zip(ids, names, strict=True):
-        if one in seen:
-            raise duplicate(*one)
-        seen.add(one)
+def _name_options(rules: Rules, transfer_type: TransferType) -> NameOptions:
+    return NameOptions(
+        change_illegal=rules.segment_transform,
+        shorten=rules.segment_truncate,
+        rename_duplicates=rules.duplicate_names is DuplicateNames.RENAME and transfer_type is not TransferType.MOVE,
+        encode_illegal=rules.encode_invalid_characters,
+        rename_types=False,
+    )

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from migration.actions import Action, ActionKind, Side
-from migration.baseline import usable_baseline
+from migration.baseline import roots_of, usable_baseline
 from migration.capabilities import Capabilities
+from migration.decisions import Decisions
 from migration.entries import Entry, EntryKind, PathParts, Ref
 from migration.errors import PlanError
 from migration.forecast import forecast
@@ -24,8 +25,9 @@ from migration.inventory_format import moment, read_path, values
 from migration.jobs import Job
 from migration.plan_format import PLAN_SCHEMA, PlanSummary, summary_from_json, summary_to_json
 from migration.plan_writer import PlanWriter
-from migration.planning import Inputs, decide
+from migration.planning import Inputs, Noted, decide
 from migration.runs import job_digest
+from migration.security_maps import WhoIsWho
 from migration.state import RunPaths, write_json_atomically
 from migration.stored_text import from_stored
 
@@ -97,10 +99,13 @@ def write_plan(
     destination_capabilities: Capabilities,
     hourly_calls: int | None,
     now: datetime,
+    decisions: Decisions | None = None,
+    accounts: WhoIsWho | None = None,
 ) -> Plan:
     """Decide what the run will do and write plan.parquet and plan.json: the same inputs give the same bytes.
 
-    `baseline` is the job's baseline file; one that is not there or was made for other places is not used. Both files
+    `baseline` is the job's baseline file; one that is not there or was made for other places is not used. `decisions`
+    are people's about flagged files; `accounts` flags files of people whom the job's map does not name. Both files
     appear complete or not at all, plan.json last. Raises PlanError for inventories or a baseline that cannot be planned
     from, ConfigurationError for a filter that means nothing.
     """
@@ -110,14 +115,19 @@ def write_plan(
         source=source,
         destination=destination,
         baseline=used_baseline,
+        roots_before=roots_of(used_baseline) if used_baseline else (None, None),
+        source_capabilities=source_capabilities,
         capabilities=destination_capabilities,
+        decisions=decisions or Decisions(),
+        accounts=accounts,
+        now=now,
     )
+    noted = Noted()
     with PlanWriter(run.plan) as writer:
-        for rows in decide(run, inputs):
+        for rows in decide(run, inputs, noted):
             writer.add(rows)
-    warnings = _warnings(
-        inputs, writer, other_baseline=used_baseline is None and baseline is not None and baseline.is_file()
-    )
+    other_baseline = used_baseline is None and baseline is not None and baseline.is_file()
+    warnings = (*_warnings(inputs, writer, other_baseline=other_baseline), *_brakes(noted))
     summary = _summary(run, inputs, writer, source_capabilities, hourly_calls, now, warnings)
     write_json_atomically(run.plan_summary, summary_to_json(summary))
     return Plan(run, summary)
@@ -315,3 +325,19 @@ def _warnings(inputs: Inputs, writer: PlanWriter, *, other_baseline: bool) -> tu
         (other_baseline, "The baseline was made for other places and is not used; files are known by size and time."),
     )
     return tuple(sentence for applies, sentence in sentences if applies)
+
+
+def _brakes(noted: Noted) -> tuple[str, ...]:
+    """Sentences about deletions that do not happen, or not yet."""
+    sentences = [f"Deletions at the {side.value} are refused: {why}." for side, why in sorted(noted.refusals.items())]
+    if noted.deletions > noted.deletions_max:
+        sentences.append(
+            f"{noted.deletions} deletions are more than the {noted.deletions_max} that rules.deletes allows; nothing "
+            "is deleted, and each is flagged."
+        )
+    if noted.missing_once:
+        sentences.append(
+            f"{noted.missing_once} file(s) and folder(s) are missing for the first time; they are deleted if the next "
+            "run misses them, too."
+        )
+    return tuple(sentences)

@@ -248,7 +248,7 @@ class Rules(JobModel):
         description="Two source names that are one name at the destination: rename the second, or flag it (warn).",
     )
     item_overwrite: ItemOverwrite = Field(
-        default=ItemOverwrite.FAIL,
+        default=ItemOverwrite.OVERWRITE,
         title="Replacing files",
         description="overwrite = as the conflict policy says, skip = files at the destination are left, fail = flag.",
     )

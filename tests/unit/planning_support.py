@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migration.actions import Action, ActionKind
+from migration.actions import Action, ActionKind, Side
 from migration.baseline import baseline_schema
-from migration.capabilities import Capabilities
+from migration.capabilities import Capabilities, Operation
 from migration.clock import SystemClock
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, ListingProblem, Ref
@@ -28,9 +28,14 @@ from migration.state import JobState, RunPaths
 
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-PROCORE = Capabilities(calls_per_page=1, entries_per_page=5000, stable_ids=True, keeps_versions=True)
-SHARE = Capabilities(names=name_rules("nfs_linux_share"), time_precision_seconds=1e-6, keeps_times=True)
-WINDOWS = Capabilities(names=name_rules("smb_windows_share"), time_precision_seconds=1e-6, keeps_times=True)
+MOVES = frozenset({Operation.MOVE, Operation.DELETE_TO_TRASH})
+PROCORE = Capabilities(calls_per_page=1, entries_per_page=5000, stable_ids=True, keeps_versions=True, operations=MOVES)
+SHARE = Capabilities(
+    names=name_rules("nfs_linux_share"), time_precision_seconds=1e-6, keeps_times=True, operations=MOVES
+)
+WINDOWS = Capabilities(
+    names=name_rules("smb_windows_share"), time_precision_seconds=1e-6, keeps_times=True, operations=MOVES
+)
 
 
 class StillClock(SystemClock):
@@ -113,18 +118,19 @@ class Desk:
 
     def baseline(self, lines: Iterable[str]) -> None:
         """`path = size t<source modified> v<version> #<source id> d<destination modified> w<destination version>
-        n<kept name>`."""
+        n<kept name> from:<source's name> <<run that missed it at the source> ><the same, destination>`."""
         rows = []
         for line in lines:
             text, _, facts = line.partition(" = ")
             words = facts.split()
+            is_folder, text = text.endswith("/"), text.removesuffix("/")
             time = _fact(words, "t", "0")
             rows.append(
                 {
                     "source_system": "procore",
                     "source_id": _fact(words, "#", text),
                     "source_version_id": _fact(words, "v", "1"),
-                    "source_path": text.split("/"),
+                    "source_path": [*text.split("/")[:-1], _fact(words, "from:", text.split("/")[-1])],
                     "source_modified_at": at(float(time)),
                     "destination_path": text.split("/"),
                     "destination_name": _fact(words, "n", "") or None,
@@ -134,6 +140,9 @@ class Desk:
                     "size_bytes": int(next((word for word in words if word.isdigit()), "1")),
                     "sha256": "00" * 32,
                     "run_id": "before",
+                    "entry_kind": "folder" if is_folder else "file",
+                    "missing_at_source": _fact(words, "<", "") or None,
+                    "missing_at_destination": _fact(words, ">", "") or None,
                 }
             )
         self.state.folder.mkdir(parents=True, exist_ok=True)
@@ -168,10 +177,11 @@ def _listed(system: str, given: Sequence[str] | Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def a_job(**rules: Any) -> Job:
+def a_job(transfer_type: str = "copy", **rules: Any) -> Job:
     return Job.model_validate(
         {
             "name": "job",
+            "transfer_type": transfer_type,
             "source": {"connection": "p", "path": "Bridge"},
             "destination": {"connection": "d"},
             "rules": rules,
@@ -180,21 +190,28 @@ def a_job(**rules: Any) -> Job:
 
 
 def printed(actions: Iterable[Action]) -> list[str]:
-    """`kind path -> new path over size t (reason; detail)`, digits of changed names as `#`."""
+    """`kind path -> new path over size t (reason; detail)`, digits of changed names as `#`; `rename old > new`; `<`
+    after the kind = it changes the source; a final ` +` = it does not account for the source's entry."""
     return [_printed(action) for action in actions]
 
 
 def _printed(action: Action) -> str:
-    source, destination = "/".join(action.source_path), "/".join(action.destination_path)
+    source, destination = "/".join(action.source_path), re.sub(r"-[0-9a-f]{8}", "-#", "/".join(action.destination_path))
     text = "make" if action.kind is ActionKind.MAKE_FOLDER else action.kind.value
-    text += f" {source}{'/' if action.entry_kind is EntryKind.FOLDER else ''}"
-    if destination != source:
-        assert action.renamed
-        text += f" -> {re.sub(r'-[0-9a-f]{8}', '-#', destination)}"
+    text += "<" if action.side is Side.SOURCE else ""
+    slash = "/" if action.entry_kind is EntryKind.FOLDER else ""
+    if action.from_path is not None:
+        new = source if action.side is Side.SOURCE else destination
+        text += f" {'/'.join(action.from_path)}{slash} > {new}{slash}"
+    else:
+        text += f" {source}{slash}"
+        if destination != source:
+            assert action.renamed
+            text += f" -> {destination}"
     if action.kind is ActionKind.COPY and action.expected:
         seconds = (
             "?" if action.expected.modified_at is None else f"{(action.expected.modified_at - EPOCH).total_seconds():g}"
         )
         text += f" over {action.expected.size_bytes} t{seconds}"
     why = "; ".join(one for one in (action.reason, action.detail) if one)
-    return f"{text} ({why})" if why else text
+    return (f"{text} ({why})" if why else text) + ("" if action.accounts else " +")

@@ -49,9 +49,9 @@ def test_a_second_run_finds_everything_unchanged(tmp_path: Path) -> None:
     source = ["A/x = 10 t5", "y:z = 3 t6"]
     plan = desk.plan(source, [], 0)
     outcomes(plan, {"A": "succeeded", "A/x": "succeeded", "y_z": "revised"})
-    assert write_baseline(desk.state, plan.run, desk.job) == 2
+    assert write_baseline(desk.state, plan.run, desk.job) == 3
     first = desk.state.baseline.read_bytes()
-    assert write_baseline(desk.state, plan.run, desk.job) == 2
+    assert write_baseline(desk.state, plan.run, desk.job) == 3
     assert desk.state.baseline.read_bytes() == first
 
     second = desk.plan(source, ["A/x = 10 t99", "y_z = 3 t99"], 1)
@@ -61,9 +61,9 @@ def test_a_second_run_finds_everything_unchanged(tmp_path: Path) -> None:
         "skip A/x (unchanged)",
     ]
     outcomes(second, {})
-    assert write_baseline(desk.state, second.run, desk.job) == 2
+    assert write_baseline(desk.state, second.run, desk.job) == 3
     assert rows(desk)["A/x"] == ("A/x", "1", at(99), "run0")
-    assert pq.read_table(desk.state.baseline)["sha256"].to_pylist() == [SHA, SHA]
+    assert pq.read_table(desk.state.baseline)["sha256"].to_pylist() == [None, SHA, SHA]
 
 
 def test_only_what_was_done_is_remembered(tmp_path: Path) -> None:

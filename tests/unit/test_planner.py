@@ -32,24 +32,36 @@ def actions(
         (["a.pdf = 9 t4"], ["a.pdf = 9 t4 #other"], {}, "copy a.pdf over 9 t4 (newer-at-source)"),
         (["a.pdf = 9 t4"], ["a.pdf = 9 t4 v0"], {"item_overwrite": "skip"}, "copy a.pdf over 9 t4 (newer-at-source)"),
         # changed there since
-        (["a.pdf = 11 t6"], ["a.pdf = 10 t5"], {}, "flag a.pdf (changed-at-destination)"),
-        (["a.pdf = 10 t6"], ["a.pdf = 10 t5"], {}, "flag a.pdf (changed-at-destination)"),
-        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {}, "flag a.pdf (changed-at-destination)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 10 t5"], {}, "skip a.pdf (changed-at-destination)"),
+        (["a.pdf = 10 t6"], ["a.pdf = 10 t5"], {}, "skip a.pdf (changed-at-destination)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 10 t5"], {"item_overwrite": "fail"}, "flag a.pdf (changed-at-destination)"),
         (["a.pdf = 11 t6"], ["a.pdf = 10 t5"], {"item_overwrite": "skip"}, "skip a.pdf (changed-at-destination)"),
-        (["a.pdf = 11 t6"], ["a.pdf = 10 t5"], {"item_overwrite": "overwrite"},
-         "copy a.pdf over 11 t6 (changed-at-destination)"),
+        # changed on both sides since
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"conflict_resolution": "failure"},
+         "flag a.pdf (changed-on-both-sides)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"conflict_resolution": "latest"},
+         "skip a.pdf (changed-on-both-sides)"),
+        (["a.pdf = 11 t4"], ["a.pdf = 9 t3 v0"], {"conflict_resolution": "latest"},
+         "copy a.pdf over 11 t4 (changed-on-both-sides)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"conflict_resolution": "source"},
+         "copy a.pdf over 11 t6 (changed-on-both-sides)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"conflict_resolution": "destination"},
+         "skip a.pdf (changed-on-both-sides)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"item_overwrite": "skip"}, "skip a.pdf (changed-on-both-sides)"),
+        (["a.pdf = 11 t6"], ["a.pdf = 9 t4 v0"], {"item_overwrite": "fail"}, "flag a.pdf (changed-on-both-sides)"),
         (["a.pdf = 10 t5"], ["a.pdf = 9 t4 v0"], {}, "skip a.pdf (already-there)"),
         # somebody else's
         (["a.pdf = 10 t5"], None, {}, "skip a.pdf (already-there)"),
         (["a.pdf = 10 t5.000001"], None, {}, "skip a.pdf (already-there)"),
-        (["a.pdf = 10 t6"], None, {}, "flag a.pdf (destination-has-another-file)"),
-        (["a.pdf = 9 t5"], None, {}, "flag a.pdf (destination-has-another-file)"),
+        (["a.pdf = 10 t6"], None, {"item_overwrite": "fail"}, "flag a.pdf (destination-has-another-file)"),
         (["a.pdf = 9 t5"], None, {"item_overwrite": "skip"}, "skip a.pdf (destination-has-another-file)"),
-        (["a.pdf = 9 t5"], None, {"item_overwrite": "overwrite"},
+        (["a.pdf = 9 t5"], None, {"conflict_resolution": "source"},
          "copy a.pdf over 9 t5 (destination-has-another-file)"),
-        (["a.pdf = 10 t5"], None, {"timestamps": False}, "flag a.pdf (destination-has-another-file)"),
-        (["a.pdf = 10 t?"], None, {}, "flag a.pdf (destination-has-another-file)"),
-        (["a.pdf = ? t5"], None, {}, "flag a.pdf (destination-has-another-file)"),
+        (["a.pdf = 9 t9"], None, {"trust_mode": True}, "skip a.pdf (already-there)"),
+        (["a.pdf = 10 t5"], None, {"timestamps": False, "item_overwrite": "fail"},
+         "flag a.pdf (destination-has-another-file)"),
+        (["a.pdf = 10 t?"], None, {"item_overwrite": "fail"}, "flag a.pdf (destination-has-another-file)"),
+        (["a.pdf = ? t5"], None, {"item_overwrite": "fail"}, "flag a.pdf (destination-has-another-file)"),
         (["a.pdf/"], None, {}, "flag a.pdf (folder-in-the-way)"),
         (["a.pdf/"], None, {"item_overwrite": "overwrite"}, "flag a.pdf (folder-in-the-way)"),
         (["A.PDF = 10 t5"], None, {}, "copy a.pdf (new)"),
@@ -85,11 +97,15 @@ def test_a_coarse_clock_at_the_destination_is_no_difference(tmp_path: Path) -> N
     coarse = Capabilities(names=SHARE.names, time_precision_seconds=2, keeps_times=True)
     assert actions(tmp_path, ["a = 1 t5"], ["a = 1 t4"], capabilities=coarse) == ["skip a (already-there)"]
     assert actions(tmp_path / "2", ["a = 1 t7"], ["a = 1 t4"], capabilities=coarse) == [
-        "flag a (destination-has-another-file)"
+        "flag a (destination-has-another-file; this system cannot rename, so both cannot be kept)"
     ]
 
 
 OBJECTS = Capabilities()
+CONFLICT = (
+    "copy Report.pdf (destination-has-another-file)",
+    "rename REPORT.PDF > REPORT (conflict 2025-01-01 000000).PDF (conflict-copy; destination-has-another-file) +",
+)
 OFFICE = Capabilities(keeps_times=True, rewritten_suffixes=frozenset({".docx"}))
 
 
@@ -98,15 +114,15 @@ OFFICE = Capabilities(keeps_times=True, rewritten_suffixes=frozenset({".docx"}))
     [
         # a destination that tells versions apart
         (OBJECTS, "a.docx = 10 t? vE1", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
-        (OBJECTS, "a.docx = 10 t? vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
+        (OBJECTS, "a.docx = 10 t? vE2", "a.docx = 10 t5 wE1", "skip a.docx (changed-at-destination)"),
         (OBJECTS, "a.docx = 10 t? vE2", "a.docx = 10 t5", "skip a.docx (unchanged)"),
         (OBJECTS, "a.docx = 10 t9 vE1", "a.docx = 10 t5 d8 wE1", "skip a.docx (unchanged)"),
         (OBJECTS, "a.docx = 10 t8 vE2", "a.docx = 10 t5 d8 wE1", "skip a.docx (unchanged)"),
         # one that rewrites what it is given, at once or later
         (OFFICE, "a.docx = 12 t5 vE1", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
         (OFFICE, "a.docx = 12 t5 vE2", "a.docx = 10 t5 wE1", "skip a.docx (unchanged)"),
-        (OFFICE, "a.docx = 12 t6 vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
-        (OFFICE, "a.docx = 12 t? vE2", "a.docx = 10 t5 wE1", "flag a.docx (changed-at-destination)"),
+        (OFFICE, "a.docx = 12 t6 vE2", "a.docx = 10 t5 wE1", "skip a.docx (changed-at-destination)"),
+        (OFFICE, "a.docx = 12 t? vE2", "a.docx = 10 t5 wE1", "skip a.docx (changed-at-destination)"),
     ],
 )
 def test_what_was_left_there_is_known_by_its_version_or_its_time(
@@ -164,7 +180,7 @@ def test_which_folders_are_made(
         (["D/a"], ["D = 5"], {}, ["flag D/ (file-in-the-way)", "flag D/a (parent-flagged; file-in-the-way)"]),
         (["D/E/a"], ["D = 5"], {"item_overwrite": "overwrite"},
          ["flag D/ (file-in-the-way)", "flag D/E/ (parent-flagged; file-in-the-way)",
-          "flag D/E/a (parent-flagged; parent-flagged)"]),
+          "flag D/E/a (parent-flagged; file-in-the-way)"]),
         (["D:/a"], [], {"segment_transform": False},
          ["flag D:/ (name-not-allowed)", "flag D:/a (parent-flagged; name-not-allowed)"]),
         (["a:b"], [], {"segment_transform": False}, ["flag a:b (name-not-allowed)"]),
@@ -180,7 +196,7 @@ def test_which_folders_are_made(
         (["a = 1 c1", "A = 9 c2"], [], {"filter": {"min_size_bytes": 5}},
          ["copy A (new)", "skip a (smaller-than-filter)"]),
         (["Report.pdf = 5 t5"], ["REPORT.PDF = 5 t5"], {}, ["skip Report.pdf (already-there)"]),
-        (["Report.pdf = 5 t5"], ["REPORT.PDF = 6 t5"], {}, ["flag Report.pdf (destination-has-another-file)"]),
+        (["Report.pdf = 5 t5"], ["REPORT.PDF = 6 t5"], {}, [*CONFLICT]),
         (["Docs/a = 5 t5"], ["DOCS/A = 5 t5"], {}, ["skip Docs/ (already-there)", "skip Docs/a (already-there)"]),
         (["b" * 300], [], {"segment_truncate": False}, [f"flag {'b' * 300} (name-too-long)"]),
     ],
@@ -193,7 +209,7 @@ def test_names_and_what_is_in_the_way_on_a_windows_share(
 
 def test_who_held_a_name_keeps_it_and_is_not_copied_again(tmp_path: Path) -> None:
     source = ["a_b = 3 t3 #new c0", "a:b = 5 t5 #old c9"]
-    assert actions(tmp_path, source, ["a_b = 5 t5"], ["a_b = 5 t5 #old"], WINDOWS) == [
+    assert actions(tmp_path, source, ["a_b = 5 t5"], ["a_b = 5 t5 #old from:a:b"], WINDOWS) == [
         "skip a:b -> a_b (unchanged; illegal-name)",
         "copy a_b -> a_b-# (new; collision)",
     ]
