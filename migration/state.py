@@ -124,6 +124,16 @@ class JobState:
         return self.folder / "baseline.parquet"
 
     @property
+    def manifest(self) -> Path:
+        """What the last sidecar held (Parquet)."""
+        return self.folder / "manifest.parquet"
+
+    @property
+    def sidecar(self) -> Path:
+        """What was last put at the destination of it (JSON)."""
+        return self.folder / "sidecar.json"
+
+    @property
     def lock(self) -> Path:
         """Locked (flock) by the process that runs this job; the system unlocks it when that process dies."""
         return self.folder / "run.lock"
