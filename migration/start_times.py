@@ -71,14 +71,14 @@ def _crons(starts: list[int], days: frozenset[int]) -> tuple[Cron, ...]:
     for (later, hour), minutes in by_hour.items():
         hours[later, tuple(minutes)].append(hour)
     return tuple(
-        Cron(f"{_listed(minutes)} {'*' if len(on) == 24 else _listed(on)} * * {_days(days, later)}")
+        Cron(f"{_listed(minutes, 60)} {_listed(on, 24)} * * {_days(days, later)}")
         for (later, minutes), on in hours.items()
     )
 
 
 def _days(days: frozenset[int], later: int) -> str:
-    return "*" if len(days) == 7 else _listed(sorted((day + later + 1) % 7 for day in days))
+    return _listed(sorted((day + later + 1) % 7 for day in days), 7)
 
 
-def _listed(numbers: list[int] | tuple[int, ...]) -> str:
-    return ",".join(map(str, numbers))
+def _listed(numbers: list[int] | tuple[int, ...], all_of_them: int) -> str:
+    return "*" if len(numbers) == all_of_them else ",".join(map(str, numbers))

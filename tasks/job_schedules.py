@@ -82,7 +82,9 @@ def schedule_of(job_name: str) -> Scheduled | None:
             return None
         runs = client.get_scheduled_flow_runs_for_deployments([deployment.id])
         times = sorted(run.next_scheduled_start_time for run in runs if run.next_scheduled_start_time is not None)
-    starts = tuple(_in_words(one.schedule) for one in deployment.schedules if one.active)
+    starts = tuple(
+        _in_words(one.schedule) for one in sorted(deployment.schedules, key=lambda one: one.slug or "") if one.active
+    )
     return Scheduled(f"{FLOW}/{job_name}", deployment.id, starts, tuple(times[:3]))
 
 
@@ -119,7 +121,7 @@ def _schedules(job: Job) -> "list[DeploymentScheduleCreate]":
         )
 
     return [
-        DeploymentScheduleCreate(schedule=prefects(times), active=True, slug=f"{number}")
+        DeploymentScheduleCreate(schedule=prefects(times), active=True, slug=f"{number:02}")
         for number, times in enumerate(start_times(job.schedule))
     ]
 
