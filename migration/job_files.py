@@ -50,19 +50,39 @@ def job_as_yaml(job: Job, *, everything: bool = False, comment: str = "") -> str
 def said_values(job: Job) -> dict[str, Any]:
     """The job's fields that differ from the defaults, and those that tell what the job is."""
     values = job.model_dump(mode="json")
+    lean = job.model_dump(mode="json", exclude_defaults=True)
     least = Job.model_validate({key: values[key] for key in ("name", "source", "destination")})
-    defaults = least.model_dump(mode="json")
     said = {key: values[key] for key in _ALWAYS_WRITTEN}
-    said |= _different({key: value for key, value in values.items() if key not in said}, defaults)
-    return said
+    others = {key: value for key, value in values.items() if key not in said}
+    said |= _different(others, least.model_dump(mode="json"), lean)
+    return said if Job.model_validate(said) == job else values
 
 
-def _different(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    different = {}
+def _different(values: Mapping[str, Any], defaults: Mapping[str, Any], lean: Any) -> dict[str, Any]:
+    """What differs from the defaults; the entries of lists as in `lean`, without their own defaults."""
+    different: dict[str, Any] = {}
     for key, value in values.items():
         default = defaults.get(key)
+        leaner = lean.get(key, value) if isinstance(lean, Mapping) else value
         if isinstance(value, Mapping) and isinstance(default, Mapping) and value != default:
-            different[key] = _different(value, default)
+            different[key] = _different(value, default, leaner)
         elif value != default:
-            different[key] = value
+            different[key] = _without_defaults(leaner) if isinstance(value, list | dict) else value
     return different
+
+
+def _without_defaults(value: Any) -> Any:
+    """A list or object whose own defaults were left out; what is empty in it is as good as not said."""
+    if isinstance(value, list):
+        return [_without_defaults(_told_by_type(entry)) for entry in value]
+    if isinstance(value, Mapping):
+        cleaned = {key: _without_defaults(part) for key, part in value.items()}
+        return {key: part for key, part in cleaned.items() if part not in (None, [], {})}
+    return value
+
+
+def _told_by_type(entry: Any) -> Any:
+    """An entry of a list with its type, if it has one, as its first key."""
+    if isinstance(entry, Mapping) and "type" in entry:
+        return {"type": entry["type"], **entry}
+    return entry

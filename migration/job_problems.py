@@ -107,8 +107,10 @@ def _message(kind: str, place: Place, item: Any) -> str:
 
 def _other(kind: str, place: Place, item: Any, value: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
+    if not place:
+        return text
     if kind == "value_error":
-        return f"is not possible: {text}" if isinstance(value, Mapping) or not place else f"is {_shown(value)}; {text}"
+        return f"is not possible: {text}" if isinstance(value, Mapping) else f"is {_shown(value)}; {text}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"is {_shown(value)}; it has fields of its own: {', '.join(names_at(place))}"
     if kind == "string_pattern_mismatch":

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from flows.cli.main import Common
@@ -62,13 +61,11 @@ def _write_new(path: Path, text: str) -> None:
 
 
 def _tell(common: Common, conversion: Conversion) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("DryvIQ's field", "value", "", "here"):
-        table.add_column(title, overflow="fold")
+    width = min(48, max(len(one.field) for one in conversion.fields))
     for one in conversion.fields:
-        table.add_row(Text(one.field), Text(_short(one.value)), Text(one.verdict, style=_STYLES[one.verdict]),
-                      Text(one.text))  # fmt: skip
-    common.console.print(table)
+        line = Text.assemble((f"{one.verdict:<15}", _STYLES[one.verdict]), f"{one.field:<{width}}  {_short(one.value)}")
+        line.append(f" → {one.text}")
+        common.console.print(line, soft_wrap=True)
     counts = {verdict: sum(one.verdict is verdict for one in conversion.fields) for verdict in Verdict}
     common.console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     for sentence in conversion.to_do:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from flows.cli.job_options import JobName
+from flows.cli.job_options import JobName, Json
 from flows.cli.main import Common, app, common_of
 from migration.errors import ConfigurationError
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 job = typer.Typer(no_args_is_help=True, help="Show, change, compare and import jobs.")
 app.add_typer(job, name="job")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for scripts.")]
 Version = Annotated[int | None, typer.Option("--version", help="As it was at this version (see `job list`).")]
 
 
@@ -218,7 +217,9 @@ def _edited(path: Path) -> None:
         ended = error.strerror or str(error)
     if ended != 0:
         raise ConfigurationError(
-            "no-editor", f"The editor '{words[0]}' ended with: {ended}. Nothing was changed.", fix="Name one in $EDITOR."
+            "no-editor",
+            f"The editor '{words[0]}' ended with: {ended}. Nothing was changed.",
+            fix="Name one in $EDITOR.",
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from migration.job_changes import shown
 from migration.job_fields import allowed_values, annotation_at
 from migration.job_text import Place
 
@@ -82,7 +83,7 @@ class Converting:
     def map_to(self, name: str, value: Any, place: str, ours: Any, note: str = "") -> None:
         """The field becomes this value of the job."""
         self.put(place, ours)
-        self.mapped(name, value, f"{place} = {_shown(ours)}" + (f" ({note})" if note else ""))
+        self.mapped(name, value, f"{place} = {shown(ours)}" + (f" ({note})" if note else ""))
 
     def map_word(self, name: str, value: Any, place: str) -> None:
         """The field becomes the same word of ours, if we have it."""
@@ -123,11 +124,3 @@ class Converting:
 def place_of(text: str) -> Place:
     """A place written with dots."""
     return tuple(text.split("."))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
-    return str(value)

@@ -199,6 +199,21 @@ def test_a_job_is_written_with_what_it_says_only() -> None:
     assert Job.model_validate(read_job_text(job_as_yaml(job, everything=True)).values) == job
 
 
+def test_rules_are_written_without_their_defaults_and_read_again() -> None:
+    job = changed(
+        "rules.filter.rules=[{type: size, min_bytes: 5}, {type: any_of, action: include, rules: [{type: hidden}]}]",
+        "rules.filter.destination={rules: [{type: hidden}]}",
+        "performance.upload.window=[{start_time: '08:00', end_time: '18:00'}]",
+    )
+    text = job_as_yaml(job)
+    assert "      - type: size\n        min_bytes: 5\n      - type: any_of\n" in text
+    assert "    destination:\n      rules:\n        - type: hidden\n" in text
+    assert "max_bytes" not in text
+    assert Job.model_validate(read_job_text(text).values) == job
+    empty = changed("rules.filter.exclude=*.a", "rules.filter.destination={}")
+    assert Job.model_validate(read_job_text(job_as_yaml(empty)).values) == empty
+
+
 def test_the_command_line_takes_file_then_options_then_changes(tmp_path: Path) -> None:
     file = written(tmp_path, LEAST + "rules: {large_item: skip}\n")
     options = JobOptions("other", destination="disk:C", file=file, changes=("rules.trust_mode=true",))
