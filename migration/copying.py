@@ -209,6 +209,8 @@ class Copier:
     async def _check_way(self, action: Action, path: PathParts) -> None:
         """Find out before much is read what publishing would refuse anyway."""
         found = await self._end.writable.stat(path)
+        if found is None and action.expected is not None and await self._trashed(action, path) is not None:
+            return  # an earlier try had moved it there, to put the new one in its place
         if (found is None) != (action.expected is None):
             raise PreconditionFailed(
                 "destination-changed",

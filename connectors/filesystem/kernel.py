@@ -86,6 +86,18 @@ def link_and_unlink(old: str, new: str, folder_fd: int, new_folder_fd: int | Non
     return True
 
 
+def link(old: str, new: str, folder_fd: int, new_folder_fd: int) -> bool:
+    """Give a file a second name in another folder; False where files cannot have two, or the folder is on another
+    disk. FileExistsError when `new` is taken."""
+    try:
+        os.link(old, new, src_dir_fd=folder_fd, dst_dir_fd=new_folder_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_HARD_LINKS | {errno.EXDEV}:
+            return False
+        raise
+    return True
+
+
 def look_and_rename(old: str, new: str, folder_fd: int, new_folder_fd: int | None = None) -> None:
     """Rename after a look; FileExistsError when `new` was taken then."""
     there = folder_fd if new_folder_fd is None else new_folder_fd

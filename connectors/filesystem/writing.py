@@ -9,10 +9,12 @@ from stat import S_ISREG
 
 from connectors.filesystem import kernel
 from connectors.filesystem.durability import sync_folder
+from connectors.filesystem.folders import make_folder
 from connectors.filesystem.listing import file_ref, moment, nanoseconds
 from connectors.filesystem.reading import is_version
 from connectors.filesystem.root import Root, look
 from connectors.shared.paths import staged_name
+from connectors.shared.trash import new_place, token_of
 from migration.contract import Precondition, Stored
 from migration.entries import Entry, PathParts
 from migration.errors import FatalError, ItemError, PreconditionFailed, RetryableError
@@ -109,8 +111,11 @@ class StagedFile:
                 what = "While it was written, its folder was moved or its staged file was removed"
                 raise RetryableError("staged-file-lost", f"{shown}: {what}")
             self._check(look(name, fd), expected)
+            trashed = None
             if expected is None:
                 self._rename_if_free(name, fd)
+            elif precondition.keep_replaced:
+                trashed = self._replace_keeping(name, fd, expected, precondition.trash_key)
             else:
                 os.replace(self.name, name, src_dir_fd=fd, dst_dir_fd=fd)
             self._identity = None
@@ -118,7 +123,7 @@ class StagedFile:
                 with self._root.translate.durability(self._path):
                     sync_folder(fd)
         self.discard()
-        return Stored(file_ref(self._path, staged), name, staged.st_size, moment(staged.st_mtime_ns))
+        return Stored(file_ref(self._path, staged), name, staged.st_size, moment(staged.st_mtime_ns), trashed=trashed)
 
     def discard(self) -> None:
         """Remove the staged file, if it still is ours, and let go of everything."""
@@ -175,6 +180,37 @@ class StagedFile:
             kernel.rename_if_free(self.name, name, folder_fd)
         except FileExistsError as error:
             raise self._unexpected("something has appeared there") from error
+
+    def _replace_keeping(self, name: str, folder_fd: int, expected: Entry, key: str | None) -> str:
+        """Replace the file and keep it in the trash folder; what `restore` needs. It gets a second name there before
+        the new one takes its place; where a file cannot have two, there is nothing at the path for an instant."""
+        place = new_place(self._path, key)
+        make_folder(self._root, place[:-1], durable=self._durable)
+        with self._root.folder(place[:-1]) as trash_fd:
+            if kernel.link(name, place[-1], folder_fd, trash_fd):
+                self._replace_linked(name, folder_fd, expected, place[-1], trash_fd)
+            else:
+                kernel.rename_if_free(name, place[-1], folder_fd, trash_fd)
+                self._rename_or_put_back(name, folder_fd, place[-1], trash_fd)
+            if self._durable:
+                with self._root.translate.durability(place):
+                    sync_folder(trash_fd)
+        return token_of(self._path, place)
+
+    def _replace_linked(self, name: str, folder_fd: int, expected: Entry, kept: str, trash_fd: int) -> None:
+        try:
+            self._check(look(kept, trash_fd), expected)
+            os.replace(self.name, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+        except BaseException:
+            os.unlink(kept, dir_fd=trash_fd)
+            raise
+
+    def _rename_or_put_back(self, name: str, folder_fd: int, kept: str, trash_fd: int) -> None:
+        try:
+            self._rename_if_free(name, folder_fd)
+        except OSError:
+            kernel.rename_if_free(kept, name, trash_fd, folder_fd)
+            raise
 
     def _check(self, found: os.stat_result | None, expected: Entry | None) -> None:
         if expected is None:

@@ -33,7 +33,7 @@ from connectors.shared.paths import check_key, path_of_ref, path_ref
 from connectors.shared.pieces import Pieces
 from connectors.shared.services import Services
 from connectors.shared.staging import StagedTreeConnector
-from connectors.shared.tree import Incoming, destination_changed
+from connectors.shared.tree import Incoming, destination_changed, incoming
 from connectors.shared.walking import Listing
 from migration.capabilities import Capabilities, Operation
 from migration.contract import Finding, Precondition, Stored, WriteAt
@@ -118,6 +118,14 @@ class SftpConnector(StagedTreeConnector):
                 raise destination_changed(self.shown(to), "something is there now")
             raise error_of(answer, self.shown(path), "move")
 
+    async def duplicate(self, path: PathParts, to: PathParts) -> bool:
+        """By a second name, where the server knows such a thing (hardlink@openssh.com)."""
+        channel = await self.server.channels.any()
+        if not channel.supports("hardlink@openssh.com=1"):
+            return False
+        [answer] = await self.server.ask(sftp.link(self.server.name(path), self.server.name(to)))
+        return not answer.status
+
     def read(self, entry: Entry, offset: int, length: int | None) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         return self._reading(entry, offset, length)
 
@@ -144,15 +152,7 @@ class SftpConnector(StagedTreeConnector):
         self.check(path)
         if not path:
             raise ItemError("not-a-file", f"{self.shown(path)}: the root of the connection cannot be replaced.")
-        upload = self.upload(
-            Incoming(
-                path=path,
-                size_bytes=size_bytes,
-                modified_at=modified_at,
-                expected=precondition.expected,
-                staging_key=staging_key,
-            )
-        )
+        upload = self.upload(incoming(path, size_bytes, modified_at, precondition, staging_key))
         try:
             await upload.begin_ranges()
             async with Pieces(upload.write_at, size_bytes) as pieces:

@@ -9,6 +9,7 @@ from connectors.shared.paths import staged_name
 from connectors.shared.receiving import Part
 from connectors.shared.tree import Incoming
 from migration.contract import Stored
+from migration.entries import Entry
 from migration.errors import ItemError
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ class SftpUpload:
             await self._staged.finish(self._file.modified_at)
 
     async def publish(self) -> Stored:
-        async with self._connector.publishing(self._file.path):
-            stored = await self._staged.publish(self._file.expected)
+        stored = await self._connector.published(self._file, self._publish)
         self._kept.close()
         return stored
+
+    async def _publish(self, expected: Entry | None) -> Stored:
+        async with self._connector.publishing(self._file.path):
+            return await self._staged.publish(expected)
 
     async def discard(self) -> None:
         for task in self._writes:

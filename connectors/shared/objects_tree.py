@@ -19,13 +19,13 @@ from connectors.shared.objects_upload import ObjectUpload
 from connectors.shared.objects_walk import ObjectWalk
 from connectors.shared.paths import length
 from connectors.shared.trash import deleted, new_place, not_restorable, token_of
-from connectors.shared.tree import Incoming, TreeConnector, check_expected, same_version
+from connectors.shared.tree import Incoming, TreeConnector, check_expected, destination_changed, same_version
 from connectors.shared.walking import Listing
 from migration.capabilities import Capabilities, NameRules
 from migration.clock import Clock
 from migration.contract import WalkPage
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import FatalError, ItemError
+from migration.errors import FatalError, ItemError, PreconditionFailed
 
 AT_ONCE = 32
 """How many calls about single objects are under way at the same time."""
@@ -168,6 +168,30 @@ class ObjectTree(TreeConnector):
         place = new_place(path, key)
         await self._relocate(entry, path, place)
         return token_of(path, place)
+
+    async def kept(self, file: Incoming) -> str | None:
+        """Copy what is going to be replaced into the trash folder, unless the service keeps versions; what `restore`
+        needs. PreconditionFailed when it is not what the plan saw."""
+        if self.capabilities.keeps_versions:
+            return None
+        found = await self.service.head(self.keys.key(file.path))
+        now = None if found is None or found.is_folder else self.keys.file(file.path, found)
+        check_expected(self.shown(file.path), now, file.expected)
+        assert found is not None
+        place = new_place(file.path, file.trash_key)
+        try:
+            await to_the_end(self.service.copy(found, self.keys.key(place)))
+        except ConditionFailed as error:
+            raise destination_changed(self.shown(file.path), "the file to replace was changed") from error
+        except PreconditionFailed:
+            if file.trash_key is None:
+                raise
+            # An earlier try has copied it there.
+        return token_of(file.path, place)
+
+    async def forget_kept(self, token: str) -> None:
+        """Remove a copy that `kept` made: nothing was replaced after all."""
+        await self.service.delete(self.keys.key(deleted(token)[1]), None)
 
     async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
         """As `Trash.find_deleted`."""

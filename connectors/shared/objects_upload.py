@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from connectors.shared.completion import surely
 from connectors.shared.objects import (
     ABSENT,
     ALWAYS,
@@ -64,6 +66,16 @@ class ObjectUpload:
 
     async def publish(self) -> Stored:
         sha256 = None if self._session is not None else await sha256_of(self._content)
+        trashed = await self._tree.kept(self._file) if self._file.keep_replaced else None
+        try:
+            stored = await self._published_as(sha256)
+        except BaseException as error:
+            if trashed is not None and getattr(error, "code", None) != "publish-unknown":
+                await surely(self._tree.forget_kept(trashed))
+            raise
+        return replace(stored, trashed=trashed)
+
+    async def _published_as(self, sha256: str | None) -> Stored:
         try:
             published = await self._publish(self._facts(sha256), await self._condition())
         except ConditionFailed as error:

@@ -3,15 +3,18 @@ the file's own folder, what is deleted in SiteHaul's own trash folder at the con
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
+from connectors.shared.completion import surely
 from connectors.shared.giving import source_changed
 from connectors.shared.paths import is_staged
 from connectors.shared.trash import deleted, new_place, not_restorable, token_of
-from connectors.shared.tree import TreeConnector, check_expected, same_version
+from connectors.shared.tree import Incoming, TreeConnector, check_expected, same_version
+from migration.contract import Stored
 from migration.entries import Entry, EntryKind, PathParts, Ref
-from migration.errors import ItemError
+from migration.errors import ItemError, PreconditionFailed, RetryableError
 
 
 class StagedTreeConnector(TreeConnector):
@@ -75,6 +78,56 @@ class StagedTreeConnector(TreeConnector):
         if found is None:
             raise ItemError("not-found", f"{self.shown(to)} was moved there and is gone again.")
         return found.ref
+
+    async def duplicate(self, path: PathParts, to: PathParts) -> bool:  # noqa: ARG002
+        """Make the file appear at the other path as well, without its bytes passing through; False where the system
+        cannot do that."""
+        return False
+
+    async def published(self, file: Incoming, publish: Callable[[Entry | None], Awaitable[Stored]]) -> Stored:
+        """What `publish`, given the precondition, returns; before that the file to be replaced gets into the trash,
+        where that is wanted: as a second one where the system can do that, else there is nothing at the path for a
+        moment. It is put back when publishing fails."""
+        if not file.keep_replaced:
+            return await publish(file.expected)
+        place = new_place(file.path, file.trash_key)
+        is_there = await self._keep(file, place)
+        try:
+            stored = await publish(file.expected if is_there else None)
+        except BaseException as error:
+            if not isinstance(error, RetryableError) or error.code != "publish-unknown":
+                await surely(self.remove_file(place) if is_there else self._put_back(place, file.path))
+            raise
+        return replace(stored, trashed=token_of(file.path, place))
+
+    async def _keep(self, file: Incoming, place: PathParts) -> bool:
+        """Bring the file to be replaced into the trash; whether it still is at its path as well. An earlier try may
+        have done so."""
+        found = await self.look(file.path)
+        if found is None and await self._is_kept(file, place):
+            return False
+        check_expected(self.shown(file.path), found, file.expected)
+        await self.folders.make(place[:-1])
+        if await self.duplicate(file.path, place):
+            return True
+        try:
+            await self.rename(file.path, place)
+        except PreconditionFailed:
+            if not await self._is_kept(file, place):
+                raise
+            return True
+        return False
+
+    async def _is_kept(self, file: Incoming, place: PathParts) -> bool:
+        if file.trash_key is None or file.expected is None:
+            return False
+        kept = await self.look(place)
+        return kept is not None and kept.is_file and kept.size_bytes == file.expected.size_bytes
+
+    async def _put_back(self, place: PathParts, path: PathParts) -> None:
+        # What has appeared at the path meanwhile is somebody's; the older file stays in the trash then.
+        with suppress(PreconditionFailed):
+            await self.rename(place, path)
 
     async def delete_to_trash(self, entry: Entry, key: str | None = None) -> str:
         """As `Trash.delete_to_trash`; the entry is moved into the trash folder, which walks do not show."""

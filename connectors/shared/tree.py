@@ -33,6 +33,24 @@ class Incoming:
     expected: Entry | None
     """The precondition: what the plan saw at the path; None = nothing."""
     staging_key: str
+    keep_replaced: bool = False
+    """Whether what is replaced is to go to the trash, where the system keeps no versions."""
+    trash_key: str | None = None
+
+
+def incoming(
+    path: PathParts, size_bytes: int | None, modified_at: datetime | None, precondition: Precondition, staging_key: str
+) -> Incoming:
+    """What `put` and `put_ranges` were told."""
+    return Incoming(
+        path=path,
+        size_bytes=size_bytes,
+        modified_at=modified_at,
+        expected=precondition.expected,
+        staging_key=staging_key,
+        keep_replaced=precondition.keep_replaced and precondition.expected is not None,
+        trash_key=precondition.trash_key,
+    )
 
 
 class Upload(Protocol):
@@ -208,15 +226,7 @@ class TreeConnector(ABC):
         self.check(path)
         if not path:
             raise ItemError("not-a-file", f"{self.shown(path)}: the root of the connection cannot be replaced.")
-        upload = self.upload(
-            Incoming(
-                path=path,
-                size_bytes=size_bytes,
-                modified_at=modified_at,
-                expected=precondition.expected,
-                staging_key=staging_key,
-            )
-        )
+        upload = self.upload(incoming(path, size_bytes, modified_at, precondition, staging_key))
         try:
             await _receive(upload, chunks, size_bytes)
             await before_publish()

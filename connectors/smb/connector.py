@@ -24,7 +24,7 @@ from connectors.shared.pieces import Pieces
 from connectors.shared.services import Services
 from connectors.shared.staging import StagedTreeConnector
 from connectors.shared.threads import Threads
-from connectors.shared.tree import Incoming, destination_changed
+from connectors.shared.tree import Incoming, destination_changed, incoming
 from connectors.shared.walking import Listing
 from connectors.smb.channel import WORKERS, Channel
 from connectors.smb.pool import Channels
@@ -124,15 +124,7 @@ class SmbConnector(StagedTreeConnector):
         self.check(path)
         if not path:
             raise ItemError("not-a-file", f"{self.shown(path)}: the root of the connection cannot be replaced.")
-        upload = self.upload(
-            Incoming(
-                path=path,
-                size_bytes=size_bytes,
-                modified_at=modified_at,
-                expected=precondition.expected,
-                staging_key=staging_key,
-            )
-        )
+        upload = self.upload(incoming(path, size_bytes, modified_at, precondition, staging_key))
         try:
             await upload.begin_ranges()
             async with Pieces(upload.write_at, size_bytes) as pieces:

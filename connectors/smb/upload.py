@@ -11,6 +11,7 @@ from connectors.shared.tree import Incoming
 from connectors.smb.channel import CHUNK_BYTES
 from connectors.smb.writing import StagedFile
 from migration.contract import Stored
+from migration.entries import Entry
 from migration.errors import ItemError
 
 if TYPE_CHECKING:
@@ -65,10 +66,13 @@ class SmbUpload:
             await self._threads.run(self._staged.finish, self._file.modified_at)
 
     async def publish(self) -> Stored:
-        async with self._connector.publishing(self._file.path):
-            stored = await self._threads.run(self._staged.publish, self._file.expected)
+        stored = await self._connector.published(self._file, self._publish)
         self._kept.close()
         return stored
+
+    async def _publish(self, expected: Entry | None) -> Stored:
+        async with self._connector.publishing(self._file.path):
+            return await self._threads.run(self._staged.publish, expected)
 
     async def discard(self) -> None:
         for task in self._writes:

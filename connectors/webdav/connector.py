@@ -173,6 +173,19 @@ class WebDavConnector(StagedTreeConnector):
             raise ItemError("not-found", f"{self.shown(path)} is not there.")
         await self.move_file(path, to, overwrite=False, folder=found.kind is EntryKind.FOLDER)
 
+    async def duplicate(self, path: PathParts, to: PathParts) -> bool:
+        """By COPY (RFC 4918, section 9.8), which is the server's own work."""
+        try:
+            await self.calls.call(
+                f"copy {self.shown(path)} to {self.shown(to)}",
+                "COPY",
+                self.base.address(path),
+                headers={"Destination": self.base.address(to), "Overwrite": "T"},
+            )
+        except ItemError:
+            return False  # some servers forbid it; moving is all that is needed
+        return True
+
     async def move_file(self, path: PathParts, to: PathParts, *, overwrite: bool, folder: bool = False) -> None:
         """Move once. PreconditionFailed when something is there and may not be overwritten; RetryableError
         `answer-lost` when it may have happened."""

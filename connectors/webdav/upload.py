@@ -69,7 +69,10 @@ class WebDavUpload:
             )
 
     async def publish(self) -> Stored:
-        path, expected = self._file.path, self._file.expected
+        return await self._connector.published(self._file, self._publish)
+
+    async def _publish(self, expected: Entry | None) -> Stored:
+        path = self._file.path
         if expected is not None:
             await self._connector.is_as_expected(path, expected)
         for attempt in range(MOVES_MAX):

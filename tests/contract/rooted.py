@@ -37,6 +37,10 @@ class RootedMoving(RootedConnector):
         moved: Ref = await self._inner.move(entry, (*self.root, *to))
         return moved
 
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:
+        token: str | None = await self._inner.find_deleted(entry, (*self.root, *path), key)
+        return token
+
     async def restore(self, token: str) -> PathParts:
         path: PathParts = await self._inner.restore(token)
         return path[len(self.root) :]

@@ -78,14 +78,16 @@ async def put(
     expected: Entry | None = None,
     staging_key: str = "key-1",
     before_publish: Callable[[], Awaitable[None]] = nothing,
+    trash_key: str | None = None,
 ) -> Stored:
-    """Put the content (in chunks of 64 KiB unless given); `size_bytes` -1 = its length."""
+    """Put the content (in chunks of 64 KiB unless given); `size_bytes` -1 = its length; what is replaced
+    is kept under the `trash_key`."""
     return await destination.put(
         path,
         chunks if chunks is not None else stream(cut(content, 65536)),
         size_bytes=len(content) if size_bytes == -1 else size_bytes,
         modified_at=modified_at,
-        precondition=Precondition(expected),
+        precondition=Precondition(expected, keep_replaced=trash_key is not None, trash_key=trash_key),
         staging_key=staging_key,
         before_publish=before_publish,
     )

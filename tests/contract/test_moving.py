@@ -109,6 +109,59 @@ async def test_nothing_is_brought_back_over_something(trash: Trash, destination:
     assert await place.content(("file",)) == b"22"
 
 
+@pytest.mark.parametrize("size", [20_000, 3 * 1024 * 1024])
+async def test_what_is_replaced_is_kept_in_the_trash(
+    trash: Trash, destination: Destination, place: Place, size: int
+) -> None:
+    if destination.capabilities.keeps_versions:
+        pytest.skip(f"{destination.display_name} keeps versions")
+    path = ("folder", "file")
+    await place.plant(path, b"older")
+    before = await destination.stat(path)
+    assert before is not None
+    stored = await put(destination, path, content_of(size), expected=before, trash_key="kept-1")
+    assert stored.trashed is not None
+    assert await trash.find_deleted(before, path, "kept-1") == stored.trashed
+    assert await trash.find_deleted(before, path, "kept-2") is None
+    assert await place.everything() == {path}
+    assert set(await entries(destination)) == {path[:1], path}
+    assert await place.content(path) == content_of(size)
+    with pytest.raises(PreconditionFailed):
+        await trash.restore(stored.trashed)
+    await place.remove(path)
+    assert await trash.restore(stored.trashed) == path
+    assert await place.content(path) == b"older"
+
+
+async def test_nothing_is_kept_of_what_was_not_replaced(trash: Trash, destination: Destination, place: Place) -> None:
+    if destination.capabilities.keeps_versions:
+        pytest.skip(f"{destination.display_name} keeps versions")
+    path = ("folder", "file")
+    await place.plant(path, b"older")
+    before = await destination.stat(path)
+    assert before is not None
+
+    async def change() -> None:
+        await place.plant(path, b"somebody's", MODIFIED.replace(day=20))
+
+    with pytest.raises(PreconditionFailed):
+        await put(destination, path, content_of(20_000), expected=before, before_publish=change, trash_key="kept-1")
+    assert await place.content(path) == b"somebody's"
+    assert await trash.find_deleted(before, path, "kept-1") is None
+    assert await place.everything() == {path}
+
+
+async def test_what_was_deleted_is_found_by_its_key(trash: Trash, destination: Destination, place: Place) -> None:
+    await place.plant(("folder", "file"), b"1")
+    entry = (await entries(destination))[("folder", "file")]
+    token = await trash.delete_to_trash(entry, "deleted-1")
+    found = await trash.find_deleted(entry, ("folder", "file"), "deleted-1")
+    assert found is not None
+    assert await trash.restore(found) == ("folder", "file")
+    assert await place.content(("folder", "file")) == b"1"
+    assert token
+
+
 async def test_earlier_versions_can_be_read(destination: Destination, place: Place) -> None:
     if not isinstance(destination, Versioned):
         pytest.skip(f"{destination.display_name} does not declare versions")
