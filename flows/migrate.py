@@ -12,6 +12,7 @@ from flows.account import account_and_report, account_for_what_was_done
 from flows.approval import PAUSES, WaitsForApproval, asked, stop_unless_approved
 from flows.gate import current, gate_of
 from flows.running import carried_out
+from migration.child_rules import JobKind
 from migration.errors import FatalError, StoppedResumable
 from migration.jobs import Job
 from migration.plans import Plan
@@ -35,6 +36,11 @@ async def migrate(job: Job, plan_anew: bool = False, simulate: bool = False, for
         force: Run although the job's window is closed, its schedule paused or its stop policy reached.
     """
     job = current(job)
+    if job.kind is not JobKind.TRANSFER:
+        from flows.company import company
+
+        state: State[Any] = await company(job, plan_anew, simulate, force, return_state=True)
+        return state
     if simulate or job.simulation_mode:
         return await carried_out(job, simulated, start=Start(plan_anew=plan_anew, simulate=True))
     waiting: list[WaitsForApproval] = []

@@ -16,7 +16,7 @@ from simulator.server import serving, sole_use
 from simulator.settings import Settings
 from simulator.world import make_world, options_of
 
-_WORLD = ("seed", "files", "max_file_bytes", "projects", "file_bytes")
+_WORLD = ("seed", "files", "max_file_bytes", "projects", "file_bytes", "further_files")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-file-bytes", type=int, help=f"no file is larger; 0 = no limit ({defaults.max_file_bytes})"
     )
     parser.add_argument("--projects", type=int, help=f"how many projects ({defaults.projects})")
+    parser.add_argument("--further-files", type=int, help=f"files in each other project ({defaults.further_files})")
     parser.add_argument("--file-bytes", type=int, help="plain files of exactly this size, for measuring")
     parser.add_argument("--latency-ms", type=float, help="delay of every answer")
     parser.add_argument("--switch", action="append", default=[], metavar="NAME=VALUE", help="see below; repeatable")

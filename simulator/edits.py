@@ -121,8 +121,8 @@ def permission(state: State, values: Values) -> Values:
 
 
 def project(state: State, values: Values) -> Values:
-    """Change a project: `name`, `project_number`, `documents_on`, `active`."""
-    for column in ("name", "project_number", "documents_on", "active"):
+    """Change a project: `name`, `project_number`, `documents_on`, `active`, `updated_at`."""
+    for column in ("name", "project_number", "documents_on", "active", "updated_at"):
         if column in values:
             state.store.execute(
                 f"UPDATE projects SET {column} = ? WHERE id = ?",  # noqa: S608

@@ -19,13 +19,15 @@ _BATCH_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldOptions:
-    """What a world is made of. `max_file_bytes` 0 = no cap; `file_bytes` > 0: plain files of exactly that size only."""
+    """What a world is made of. `max_file_bytes` 0 = no cap; `file_bytes` > 0: plain files of exactly that size only.
+    `files` are those of the sample project, `further_files` those of each other one, if that is fewer."""
 
     seed: int = 7
     files: int = 1000
     max_file_bytes: int = 50_000_000
     projects: int = 4
     file_bytes: int = 0
+    further_files: int = 25
 
 
 @dataclass(slots=True, kw_only=True)

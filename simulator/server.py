@@ -108,6 +108,7 @@ def running(
     max_file_bytes: int = 2_000_000,
     projects: int = 4,
     file_bytes: int = 0,
+    further_files: int = 25,
     settings: Mapping[str, Any] | None = None,
     faults: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Running]:
@@ -117,8 +118,9 @@ def running(
     make no sense or do not fit the folder's world, AlreadyRunning if another process serves it.
     """
     options = WorldOptions(
-        seed=seed, files=files, max_file_bytes=max_file_bytes, projects=projects, file_bytes=file_bytes
-    )
+        seed=seed, files=files, max_file_bytes=max_file_bytes, projects=projects, file_bytes=file_bytes,
+        further_files=further_files,
+    )  # fmt: skip
     switches = Settings().changed(dict(settings or {}))
     with sole_use(folder):
         make_world(folder, options, time.time())

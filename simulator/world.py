@@ -19,7 +19,6 @@ COMPANY_ID = 4264807
 COMPANY_NAME = "Northwind Builders"
 STANDARD, ADMIN = 3, 4
 _FIRST_ID = 2**31 + 100_000
-_SMALL_FILES = 25
 
 _PEOPLE = (
     ("Maria Santos", COMPANY_NAME), ("Tom O'Neill", COMPANY_NAME), ("José Álvarez", "Delgado Electric"),
@@ -44,7 +43,8 @@ def make_world(folder: Path, options: WorldOptions, now: float) -> None:
     if (folder / FILE_NAME).exists():
         check_same_world(folder, options)
         return
-    if options.files < 1 or options.projects < 1 or options.max_file_bytes < 0 or options.file_bytes < 0:
+    sizes = (options.max_file_bytes, options.file_bytes, options.further_files)
+    if options.files < 1 or options.projects < 1 or min(sizes) < 0:
         raise ValueError("a world needs at least one project and one file, and sizes that are not negative")
     store = Store(folder, to_fill=True)
     _Builder(store, options, math.floor(now / DAY_SECONDS) * DAY_SECONDS).build()
@@ -56,7 +56,7 @@ def check_same_world(folder: Path, options: WorldOptions) -> None:
     store = Store(folder)
     made = store.meta("options")
     store.close()
-    if made != asdict(options):
+    if made is None or WorldOptions(**made) != options:
         there = ", ".join(f"{name}={value}" for name, value in (made or {}).items())
         raise ValueError(f"{folder} holds a world made with {there}; name another folder, or leave these options away")
 
@@ -155,7 +155,7 @@ class _Builder:
             store.insert(
                 "permissions", user_id=user_id, project_id=project_id, level=level, private_access=private_access
             )
-        count = self._options.files if number == 0 else min(_SMALL_FILES, self._options.files)
+        count = self._options.files if number == 0 else min(self._options.further_files, self._options.files)
         writer = ProjectWriter(self._world, project_id, name, (root_id, bin_id, schedules_id), sample=number == 0)
         writer.write(count)
         return count

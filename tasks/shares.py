@@ -9,8 +9,8 @@ Within a turn the children that are at work are served in rotation, call by call
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -116,6 +116,10 @@ class Turn:
     def __init__(self, shares: Shares, number: int) -> None:
         self.shares = shares
         self.number = number
+        self.used_up = False
+        """Whether its slice was not enough."""
+        self.exhausted: BudgetExhausted | None = None
+        """What said that the hour's calls are used up."""
         self._budgets: dict[str, Share] = {}
 
     async def budget(self, settings: ProcoreSettings) -> "Share":
@@ -170,18 +174,28 @@ class Share:
         """As `CallBudget.take`; raises ShareUsedUp when the turn's slice is used up and others wait."""
         async with self._one:
             await self._fit(calls)
-            await self._purse.inner.take(calls)
+            with self._noted():
+                await self._purse.inner.take(calls)
             self._calls_taken += calls
 
     async def observe(self, reading: RateLimitReading) -> None:
         await self._purse.inner.observe(reading)
 
     async def refused(self, *, retry_after_seconds: float | None, reading: RateLimitReading | None) -> None:
-        await self._purse.inner.refused(retry_after_seconds=retry_after_seconds, reading=reading)
+        with self._noted():
+            await self._purse.inner.refused(retry_after_seconds=retry_after_seconds, reading=reading)
 
     def give_back(self) -> None:
         """The turn has ended."""
         self._purse.slices.discard(self)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except BudgetExhausted as exhausted:
+            self._turn.exhausted = exhausted
+            raise
 
     async def _fit(self, calls: int) -> None:
         """Return when the slice has room for these calls."""
@@ -189,6 +203,7 @@ class Share:
             self._slice = await self._turn.shares.slice_for(self._turn, self._purse)
         while self._calls_taken + calls > self._slice:
             if self._turn.shares.waiting:
+                self._turn.used_up = True
                 raise ShareUsedUp(f"its share of the hour, {self._slice} calls, is used up and others wait")
             free = await self._purse.free()
             self._slice += max(calls, free // max(1, len(self._purse.slices)))

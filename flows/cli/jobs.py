@@ -52,10 +52,13 @@ def run(
     ] = False,
     json_output: Json = False,
 ) -> int:
-    """Analyze, plan, transfer, verify and report; an unfinished run is continued."""
+    """Analyze, plan, transfer, verify and report; an unfinished run is continued. A job with children does so with each
+    of them."""
+    from migration.child_rules import JobKind
+
     common = common_of(context)
     job = JobOptions(name, source, destination, file, tuple(change or ())).resolve(common.state_folder)
-    if job.require_approval and not (simulate or job.simulation_mode):
+    if job.require_approval and job.kind is JobKind.TRANSFER and not (simulate or job.simulation_mode):
         from flows.cli.plans import run_and_ask
 
         return run_and_ask(common, job, approve, json_output, plan_anew=anew, force=force)
@@ -119,11 +122,14 @@ def report(
 ) -> None:
     """Write the report of a job's last run again, and print where it is."""
     from flows.cli.standing import run_of
+    from migration.child_rules import JobKind
+    from reports.children_report import write_children_report
     from reports.run_report import write_report
 
     common = common_of(context)
     job = _known_job(common, name)
-    print(write_report(run_of(common.state_folder, name, run_id), job=job))
+    write = write_report if job.kind is JobKind.TRANSFER else write_children_report
+    print(write(run_of(common.state_folder, name, run_id), job=job))
 
 
 def _run(common: Common, flow: str, job: "Job", json_output: bool, **parameters: Any) -> int:

@@ -54,15 +54,17 @@ def plan(
     job = JobOptions(name, source, destination, file, tuple(change or ())).resolve(common.state_folder)
     with tell_failure(json_output, job.name):
         ending = run_flow(common, "plan", job, plan_anew=anew)
-        planned = Plan.load(ending.run) if ending.run is not None else None
+        has_plan = ending.run is not None and ending.run.plan_summary.is_file()
+        planned = Plan.load(ending.run) if ending.run is not None and has_plan else None
         view = view_of(planned, job) if planned else None
         written = write_plan(planned, view, out) if planned and view and out else []
-    if view is not None:
-        show_plan(common.console, view)
+    if view is None:
+        return tell_ending(common, ending, json_output)
+    show_plan(common.console, view)
     for path in written:
         common.console.print(Text(f"Written: {path}"), soft_wrap=True)
     if json_output:
-        print(json.dumps(ending.to_json() | ({"plan": _document(view)} if view else {}), ensure_ascii=False))
+        print(json.dumps(ending.to_json() | {"plan": _document(view)}, ensure_ascii=False))
     return exit_code(ending)
 
 

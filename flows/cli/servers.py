@@ -96,6 +96,7 @@ def simulator(
     files: Annotated[int | None, typer.Option(help="Files in the first project.")] = None,
     max_file_bytes: Annotated[int | None, typer.Option(help="Largest file; 0 = no limit (one beyond 4 GiB).")] = None,
     projects: Annotated[int | None, typer.Option(help="How many projects.")] = None,
+    further_files: Annotated[int | None, typer.Option(help="Files in each other project.")] = None,
     latency_ms: Annotated[float | None, typer.Option(help="Added to every answer.")] = None,
     switch: Annotated[list[str] | None, typer.Option(help="name=value of a switch; may be repeated.")] = None,
     faults: Annotated[Path | None, typer.Option(help="A fault script (JSON).")] = None,
@@ -110,6 +111,7 @@ def simulator(
         "files": files,
         "max-file-bytes": max_file_bytes,
         "projects": projects,
+        "further-files": further_files,
         "latency-ms": latency_ms,
         "faults": faults,
     }

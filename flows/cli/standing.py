@@ -65,9 +65,11 @@ class JobStanding:
 
 
 def job_standings(state_folder: Path, name: str | None = None) -> list[JobStanding]:
-    """Every job, or the one named. ConfigurationError `job-not-found` for one that does not exist."""
+    """Every job but the children of others, or the one named and its children. ConfigurationError `job-not-found` for
+    one that does not exist."""
     if name is not None:
-        return [_standing(_existing(state_folder, name))]
+        state = _existing(state_folder, name)
+        return [_standing(one) for one in (state, *state.children())]
     if not state_folder.is_dir():
         return []
     return [_standing(JobState(path)) for path in sorted(state_folder.iterdir()) if (path / "job.json").is_file()]
@@ -106,11 +108,11 @@ def _existing(state_folder: Path, name: str) -> JobState:
 def _standing(state: JobState) -> JobStanding:
     runs = [run for run in state.runs() if run.run_record.is_file()]
     if not runs:
-        return JobStanding(job=state.folder.name, state="new")
+        return JobStanding(job=state.job_name, state="new")
     run, record = runs[-1], RunRecord.load(runs[-1])
     died = record.state is RunState.RUNNING and not _is_locked(state)
     return JobStanding(
-        job=state.folder.name,
+        job=state.job_name,
         state="interrupted" if died else record.state.value,
         run=run,
         started_at=record.started_at,

@@ -13,7 +13,8 @@ from flows.cli.lean import leave_pandas_out
 from flows.cli.main import Common
 from flows.cli.ready import ready_server
 from flows.endings import Ending, EndState
-from migration.errors import FatalError, SiteHaulError
+from migration.child_rules import JobKind
+from migration.errors import ConfigurationError, FatalError, SiteHaulError
 from migration.jobs import Job
 from tasks.session import watched
 
@@ -40,6 +41,8 @@ def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> End
 
     Raises what stopped it when that was an error, so that it is told and becomes the exit code as any other.
     """
+    if job.kind is not JobKind.TRANSFER:
+        name, parameters = "company", _for_children(name, parameters)
     leave_pandas_out()
     ready_server(common)
     ending = _carried_out(common, _flow(name), job, parameters)
@@ -47,6 +50,16 @@ def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> End
         raise ending.error
     common.console.print(Text(ending.sentence, style=_STYLES[ending.state]), soft_wrap=True)
     return ending
+
+
+def _for_children(name: FlowName, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with which the flow `company` does with every child what the flow of this name does with one."""
+    if name not in _FLOWS:
+        raise ConfigurationError(
+            "not-for-many", f"'{name}' works on one job, not on one with children.", fix="Name a child: PARENT/CHILD."
+        )
+    kept = ("plan_anew", "simulate", "force")
+    return {"what": name} | {key: value for key, value in parameters.items() if key in kept}
 
 
 def exit_code(ending: Ending) -> ExitCode:

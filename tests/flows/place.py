@@ -35,18 +35,7 @@ class Place:
 
     async def run(self, flow: str = "migrate", job: Job | None = None, **parameters: Any) -> Ending:
         """Run a flow in this process; how it ended."""
-        import importlib
-
-        from flows.running import LISTENER
-
-        endings: list[Ending] = []
-        token = LISTENER.set(endings.append)
-        try:
-            function = getattr(importlib.import_module(f"flows.{flow}"), flow)
-            await function(job or self.job, **parameters, return_state=True)
-        finally:
-            LISTENER.reset(token)
-        return endings[-1]
+        return await run_flow(flow, job or self.job, **parameters)
 
     def expected(self) -> Counter[str]:
         """How often each content is at the source, as the account sees it."""
@@ -64,6 +53,22 @@ class Place:
 
     def files(self) -> list[Path]:
         return [Path(parent) / name for parent, _, names in os.walk(self.copied) for name in names]
+
+
+async def run_flow(flow: str, job: Job, **parameters: Any) -> Ending:
+    """Run a flow with a job in this process; how it ended."""
+    import importlib
+
+    from flows.running import LISTENER
+
+    endings: list[Ending] = []
+    token = LISTENER.set(endings.append)
+    try:
+        function = getattr(importlib.import_module(f"flows.{flow}"), flow)
+        await function(job, **parameters, return_state=True)
+    finally:
+        LISTENER.reset(token)
+    return endings[-1]
 
 
 def make_place(served: Running, folder: Path, **settings: Any) -> Place:
