@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 
 from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
+from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
@@ -67,7 +67,7 @@ async def asked(job: Job, state: JobState, plan: Plan) -> Approval | None:
             return None
         form = PlanApproval.with_initial_data(description=plan_page(view_of(plan, job)))
         try:
-            answer = await pause_flow_run(wait_for_input=form, timeout=int(seconds), poll_interval=LOOK_SECONDS)
+            answer = await apause_flow_run(wait_for_input=form, timeout=int(seconds), poll_interval=LOOK_SECONDS)
         except FlowPauseTimeout:
             return None
     approval = Approval(

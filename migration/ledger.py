@@ -35,6 +35,7 @@ from migration.ledger_tables import (
     Staged,
     Tried,
     achieved_query,
+    attempts_query,
     latest_outcomes,
     latest_queries,
     outcome_row,
@@ -165,6 +166,10 @@ class Ledger:
             )
             for row in await self._read(written_query(run_id, action_ids))
         }
+
+    async def attempts(self, run_id: str, action_id: str) -> Sequence[Any]:
+        """Every recorded try of an action in a run, oldest first, with the columns of OUTCOMES_SCHEMA."""
+        return await self._read(attempts_query(run_id, action_id))
 
     async def counts(self, run_id: str) -> dict[OutcomeWord, int]:
         """How many actions of the run have which latest outcome."""

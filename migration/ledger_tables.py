@@ -164,6 +164,16 @@ def latest_outcomes(run_id: str) -> sa.Select[Any]:
     return sa.select(*columns).where(OUTCOMES.c.id.in_(newest.group_by(OUTCOMES.c.action_id)))
 
 
+def attempts_query(run_id: str, action_id: str) -> sa.Select[Any]:
+    """What is asked to learn every try of an action in a run, oldest first."""
+    columns = [OUTCOMES.c[name] for name in OUTCOMES_SCHEMA.names]
+    return (
+        sa.select(*columns)
+        .where(OUTCOMES.c.run_id == run_id, OUTCOMES.c.action_id == action_id)
+        .order_by(OUTCOMES.c.id)
+    )
+
+
 def achieved_query(run_id: str) -> sa.Select[Any]:
     """What is asked to learn how many files have a final outcome, and their bytes. A folder that was made is the only
     thing done without a hash."""
