@@ -66,13 +66,13 @@ def _danger(view: PlanView) -> tuple[str, str, str]:
     if deleted:
         return (
             "bad",
-            f"{words.number(deleted)} deletions",
+            f"{words.number(deleted)} {'deletion' if deleted == 1 else 'deletions'}",
             f"{words.number(view.changes)} changes in all. What is deleted goes to the trash of its system.",
         )
     if replaced:
         return (
             "attention",
-            f"{words.number(replaced)} files are replaced",
+            f"{words.number(replaced)} {'file is' if replaced == 1 else 'files are'} replaced",
             f"{words.number(view.changes)} changes in all. Nothing is deleted.",
         )
     return "good", f"{words.number(view.changes)} changes", "Nothing that is there now is replaced or deleted."
