@@ -19,8 +19,10 @@ from migration.inventory_format import PATH, TIME
 from migration.jobs import Job
 from migration.ledger_tables import OUTCOMES_SCHEMA
 from migration.plan_format import PLAN_SCHEMA
+from migration.rules import PreserveVersions
 from migration.run_queries import connect, define, record_batches
 from migration.state import JobState, RunPaths
+from migration.versions import EARLIER_AS_FILE
 
 FORMAT_VERSION = 2
 
@@ -48,7 +50,11 @@ BASELINE_SCHEMA = pa.schema(_FIELDS)
 """The columns of baseline.parquet. `destination_path` is as planned; `destination_name` is the name as the system kept
 it, null = as planned. `size_bytes` and `sha256` are the source's; `settled_sha256` is what the destination made of it,
 where that is something else. `run_id` names the run that last copied or found the file. `missing_at_source` and
-`missing_at_destination` name the finished run that first missed an entry on that side; null = it was there."""
+`missing_at_destination` name the finished run that first missed an entry on that side; null = it was there.
+`entry_kind` is file, folder or version: an earlier version of the file `source_id` that is a file of its own
+(`destination_id` null = the source no longer had it). `version_number` is known where versions are copied."""
+_LEFT_OUT = "'already-there', 'version-gone'"
+"""Why a version as a file is not copied and need not be looked at again."""
 
 ROWS_AT_ONCE = 50_000
 
@@ -106,7 +112,11 @@ def write_baseline(state: JobState, run: RunPaths, job: Job) -> int:
         roots = _roots(database, roots_of(state.baseline) if previous else (None, None))
         whole = all(inventory.header.complete and not inventory.header.root_missing for inventory in lists)
         schema = baseline_schema(job, roots)
-        database.execute(_TOUCHED.format(run_id=run.run_id))
+        wanted = job.rules.versioning.preserve is PreserveVersions.NATIVE
+        numbers = _NUMBERS.format(wanted=str(wanted).lower())
+        database.execute(
+            _TOUCHED.format(run_id=run.run_id, as_file=EARLIER_AS_FILE, left_out=_LEFT_OUT, numbers=numbers)
+        )
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
             merged = _MERGED.format(kept=_STILL_SOMEWHERE if whole else "true")
             for batch in record_batches(database, merged, ROWS_AT_ONCE):
@@ -213,11 +223,33 @@ _TOUCHED = """
              AND CASE WHEN p.side = 'source' THEN b.source_id = p.source_id ELSE b.destination_id = p.expected_id END
         WHERE p.kind = 'skip' AND p.reason = 'missing-once'
     ),
-    every AS (SELECT * FROM written UNION ALL BY NAME SELECT * FROM found UNION ALL BY NAME SELECT * FROM missing)
-    SELECT * EXCLUDE (rank, found_by), coalesce(found_by, '{run_id}') AS run_id FROM every
+    versions AS (
+        SELECT p.source_system, p.source_id, p.source_path, p.destination_path,
+               nullif(o.destination_name, p.destination_path[-1]) AS destination_name, o.destination_id,
+               o.destination_version_id, o.destination_modified_at,
+               CASE WHEN o.word = 'skipped' THEN p.expected_size_bytes ELSE o.bytes_copied END AS size_bytes,
+               o.sha256, o.settled_sha256, 'version' AS entry_kind, p.version_number, 1 AS rank
+        FROM plan AS p JOIN outcomes AS o USING (action_id)
+        WHERE p.kind = 'add_version' AND p.reason = '{as_file}'
+          AND (o.word IN ('succeeded', 'revised') OR (o.word = 'skipped' AND o.reason IN ({left_out})))
+    ),
+    every AS (
+        SELECT * FROM written UNION ALL BY NAME SELECT * FROM found UNION ALL BY NAME SELECT * FROM missing
+        UNION ALL BY NAME SELECT * FROM versions
+    )
+    SELECT e.* EXCLUDE (rank, found_by) REPLACE (coalesce(e.version_number, n.number) AS version_number),
+           coalesce(found_by, '{run_id}') AS run_id
+    FROM every AS e
+    LEFT JOIN ({numbers}) AS n
+      ON e.entry_kind = 'file' AND n.id = e.source_id AND n.version_id IS NOT DISTINCT FROM e.source_version_id
     QUALIFY row_number() OVER (PARTITION BY destination_path, entry_kind ORDER BY rank, source_id) = 1
 """.replace("{same}", "p.reason <> 'already-there'")
-"""What the run left in place: written, renamed, found as it was, or seen missing for the first time."""
+"""What the run left in place: written, renamed, found as it was, or seen missing for the first time; and earlier
+versions that were made files, or were not to be had any more."""
+_NUMBERS = """
+    SELECT id, version_id, any_value(coalesce(version_number, version_count)) AS number FROM source_rows
+    WHERE kind = 'file' AND {wanted} GROUP BY ALL
+"""
 
 _DELETED = """
     SELECT p.destination_path, p.entry_kind FROM plan AS p JOIN outcomes AS o USING (action_id)
@@ -234,7 +266,8 @@ _MERGED = f"""
     WHERE NOT EXISTS (SELECT 1 FROM touched AS t WHERE t.destination_path = b.destination_path
                       AND t.entry_kind = coalesce(b.entry_kind, 'file'))
       AND NOT EXISTS (SELECT 1 FROM touched AS t WHERE t.source_id = b.source_id
-                      AND t.entry_kind = coalesce(b.entry_kind, 'file'))
+                      AND t.entry_kind = coalesce(b.entry_kind, 'file')
+                      AND (t.entry_kind <> 'version' OR t.version_number = b.version_number))
       AND NOT EXISTS (SELECT 1 FROM ({_DELETED}) AS g WHERE g.destination_path = b.destination_path
                       AND g.entry_kind = coalesce(b.entry_kind, 'file'))
       AND {{kept}}

@@ -21,17 +21,20 @@ def forecast(
     folders: int,
     size_bytes: int,
     destination_entries: int,
+    version_listings: int = 0,
     source: Capabilities,
     destination: Capabilities,
     hourly_calls: int | None,
 ) -> Forecast:
     """The cost of copying `files` files of `size_bytes` bytes in all and making `folders` folders.
 
-    `destination_entries` is how many entries the destination will hold, which verification lists. Calls that retries
+    `destination_entries` is how many entries the destination will hold, which verification lists; of
+    `version_listings` files the earlier versions are asked for, one call each where calls count. Calls that retries
     and other users of the client add are not in it. The allowance counts as unspent at the start.
     """
     calls = files * (source.calls_per_download + destination.calls_per_upload)
     calls += folders * destination.calls_per_folder
+    calls += version_listings if source.calls_per_page else 0
     calls += _listing_calls(destination_entries, destination)
     return Forecast(calls=calls, bytes=size_bytes, hours=_hours(calls, hourly_calls))
 

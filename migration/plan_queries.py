@@ -80,13 +80,15 @@ _SOURCE_FILES = """
     CREATE VIEW source_files AS
     SELECT CASE WHEN len(s.path) = 1 THEN 0 ELSE f.ordinal END AS ordinal, s.* FROM source_rows AS s
     LEFT JOIN source_folders AS f ON f.id = s.parent_id
-    WHERE s.kind = 'file'
+    WHERE s.kind = 'file' AND NOT EXISTS (SELECT 1 FROM folded_files AS v WHERE v.id = s.id AND v.name = s.name)
 """
+"""Earlier versions of other files are not among them, nor below (migration/version_rows.py decides about those)."""
 _DESTINATION_ENTRIES = """
     CREATE VIEW destination_entries AS
     SELECT CASE WHEN len(d.path) = 1 THEN 0 ELSE f.ordinal END AS ordinal, d.* FROM destination_rows AS d
     LEFT JOIN destination_folders AS f ON f.id = d.parent_id
-    WHERE len(d.path) = 1 OR f.ordinal IS NOT NULL
+    WHERE (len(d.path) = 1 OR f.ordinal IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM version_files AS v WHERE v.id = d.id AND d.kind = 'file')
 """
 _FILES_BEFORE = """
     CREATE TABLE files_before AS
@@ -133,7 +135,8 @@ _MOVED = """
 
 
 def define_tables(database: duckdb.DuckDBPyConnection, folders: Folders, links: Sequence[Link]) -> None:
-    """Make the tables and views that the queries name; `define_rows` comes before. Raises PlanError `orphan-entry`."""
+    """Make the tables and views that the queries name; `define_rows` and
+    `VersionRows.look` come before. Raises PlanError `orphan-entry`."""
     placed = [folder for folder in folders.all if not folder.deleted]
     with_files = [folder for folder in folders.all if folder.id is not None and folder.ordinal > 0]
     source_folders: dict[str, Any] = {

@@ -38,7 +38,14 @@ from migration.planner import IN_THE_WAY, MISSING_ONCE, STRATEGIES, Ends, propag
 from migration.planning_files import FileDecider, Moving
 from migration.planning_folders import FolderDecider
 from migration.refusals import Listed, refused
-from migration.rules import ConflictResolution, DuplicateNames, EmptyContainers, Rules, TransferType
+from migration.rules import (
+    ConflictResolution,
+    DuplicateNames,
+    EmptyContainers,
+    RestrictedContent,
+    Rules,
+    TransferType,
+)
 from migration.run_queries import connect
 from migration.security_maps import WhoIsWho
 from migration.sorted_groups import Answers
@@ -46,8 +53,10 @@ from migration.state import RunPaths
 from migration.stored_text import from_stored
 from migration.taking_part import FileFacts, taking_part
 from migration.tree_moves import Move, file_moves
+from migration.version_rows import VersionRows
 
 _SORTED = ".sorted-"
+_SKIPPED_TYPES = {"restricted-type": ActionKind.SKIP}
 _FOLLOWING_TYPES = (TransferType.COPY, TransferType.SYNC, TransferType.PUBLISH)
 
 
@@ -89,6 +98,10 @@ class Noted:
     deletions: int = 0
     deletions_max: int = 0
     missing_once: int = 0
+    version_listings: int = 0
+    """Files whose versions will be read."""
+    versions_unknown: int = 0
+    """Files of which it is not known how many versions they have, although these were to be copied."""
     root_ids: tuple[str | None, str | None] = (None, None)
 
 
@@ -103,8 +116,7 @@ def decide(run: RunPaths, inputs: Inputs, noted: Noted | None = None) -> Iterato
         shutil.rmtree(left_by_a_crash, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=_SORTED, dir=run.folder) as folder, connect(run) as database:
         making = _Making(database, Path(folder), inputs, noted or Noted())
-        for rows in making.rows():
-            yield columns_of(rows)
+        yield from making.versions.added(map(columns_of, making.rows()))
 
 
 class _Making:
@@ -121,6 +133,10 @@ class _Making:
         self._source_namer = Namer(inputs.source_capabilities.names, _name_options(self._rules, self._type))
         define_rows(database, inputs.source, inputs.destination, inputs.baseline)
         self._known = known_entries(database)
+        self.versions = VersionRows(
+            inputs.job, inputs.source_capabilities, inputs.capabilities, inputs.source.header.system
+        )
+        self.versions.look(database)
         noted.root_ids = (root_id(database, "source_rows"), root_id(database, "destination_rows"))
         self._tree = self._joined()
         define_tables(database, self._tree, folder_links(inputs.baseline))
@@ -193,6 +209,7 @@ class _Making:
             yield from self._written(_file_moves([one for one in files.moving if one.side is side], self._key(side)))
         self._noted.deletions = self._held.count
         yield from in_portions(self._held.rest())
+        self._noted.version_listings, self._noted.versions_unknown = self.versions.listings, self.versions.unknown
 
     def _written(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
         """The rows but for deletions, which are held back, refused or too many."""
@@ -247,7 +264,9 @@ class _Making:
             system=inputs.source.header.system,
             when=f"{inputs.now:%Y-%m-%d %H%M%S}",
             adopts=self._adopts,
+            problems=_SKIPPED_TYPES if self._rules.restricted_content is RestrictedContent.SKIP else {},
             removes_source=self._type is TransferType.MOVE,
+            reserved=self.versions.names_in,
         )
 
     def _folder_decider(self) -> FolderDecider:

@@ -3,7 +3,7 @@
 Long because a folder's files are decided about together: who has which name depends on all of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -133,8 +133,12 @@ class FileDecider:
     """For the names of conflict copies."""
     adopts: bool
     """Whether what only the destination has is decided about, too."""
+    problems: Mapping[str, ActionKind]
+    """What problems of names lead to; those not named here to a flag."""
     removes_source: bool
     """Whether source files are deleted once they are at the destination."""
+    reserved: Callable[[PathParts], Set[str]]
+    """Keys of names in a destination folder that files must not get."""
     moving: list[Moving] = field(default_factory=list)
 
     def rows(self) -> Iterator[list[Row]]:
@@ -203,7 +207,7 @@ class FileDecider:
     def _name(self, contents: _Contents) -> None:
         """Give each file that takes part its name at the destination; the others claim none and keep their own."""
         given = self._given_names(contents)
-        taken = set(contents.folder.subfolders)
+        taken = set(contents.folder.subfolders) | self.reserved(contents.folder.destination_path)
         todo: list[_Here] = []
         for one in contents.here:
             if one.left_out is not None:
@@ -418,7 +422,7 @@ class FileDecider:
         if folder.flagged:
             return Verdict(ActionKind.FLAG, PARENT_FLAGGED, folder.flagged)
         if one.new.problem:
-            return Verdict(ActionKind.FLAG, one.new.problem)
+            return Verdict(self.problems.get(one.new.problem, ActionKind.FLAG), one.new.problem)
         verdict = self.strategy.pair(one.file, there, before)
         assert verdict is not None
         return verdict

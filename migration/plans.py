@@ -127,8 +127,8 @@ def write_plan(
         for rows in decide(run, inputs, noted):
             writer.add(rows)
     other_baseline = used_baseline is None and baseline is not None and baseline.is_file()
-    warnings = (*_warnings(inputs, writer, other_baseline=other_baseline), *_brakes(noted))
-    summary = _summary(run, inputs, writer, source_capabilities, hourly_calls, now, warnings)
+    warnings = (*_warnings(inputs, writer, noted, other_baseline=other_baseline), *_brakes(noted))
+    summary = _summary(run, inputs, writer, noted, hourly_calls, warnings)
     write_json_atomically(run.plan_summary, summary_to_json(summary))
     return Plan(run, summary)
 
@@ -253,9 +253,8 @@ def _summary(
     run: RunPaths,
     inputs: Inputs,
     writer: PlanWriter,
-    source_capabilities: Capabilities,
+    noted: Noted,
     hourly_calls: int | None,
-    now: datetime,
     warnings: tuple[str, ...],
 ) -> PlanSummary:
     files, folders, accounted = Counter[ActionKind](), Counter[ActionKind](), Counter[EntryKind]()
@@ -282,7 +281,7 @@ def _summary(
         run_id=run.run_id,
         job=inputs.job.name,
         **digests,
-        made_at=now,
+        made_at=inputs.now,
         source_system=inputs.source.header.system,
         source_root=inputs.source.header.root,
         destination_system=inputs.destination.header.system,
@@ -303,7 +302,8 @@ def _summary(
             folders=to_make,
             size_bytes=writer.bytes_to_copy,
             destination_entries=inputs.destination.header.entries + to_copy + to_make,
-            source=source_capabilities,
+            version_listings=noted.version_listings,
+            source=inputs.source_capabilities,
             destination=inputs.capabilities,
             hourly_calls=hourly_calls,
         ),
@@ -311,7 +311,7 @@ def _summary(
     )
 
 
-def _warnings(inputs: Inputs, writer: PlanWriter, *, other_baseline: bool) -> tuple[str, ...]:
+def _warnings(inputs: Inputs, writer: PlanWriter, noted: Noted, *, other_baseline: bool) -> tuple[str, ...]:
     hidden, hidden_there = inputs.source.header.hiding_problems, inputs.destination.header.hiding_problems
     flagged = sum(count for (kind, *_), count in writer.counts.items() if kind is ActionKind.FLAG)
     unknown = writer.files_of_unknown_size
@@ -321,6 +321,11 @@ def _warnings(inputs: Inputs, writer: PlanWriter, *, other_baseline: bool) -> tu
         (hidden_there, f"{hidden_there} part(s) of the destination could not be listed; nothing there is overwritten."),
         (flagged, f"{flagged} file(s) and folder(s) need a person; they are not copied."),
         (unknown, f"{unknown} file(s) have no known size; the bytes will be more than forecast."),
+        (
+            noted.versions_unknown,
+            f"Of {noted.versions_unknown} file(s) the source's listing does not tell how many versions they have; only "
+            "the current one is copied.",
+        ),
         (times_lost, "The destination does not keep modification times."),
         (other_baseline, "The baseline was made for other places and is not used; files are known by size and time."),
     )

@@ -222,7 +222,8 @@ _ROWS = f"""
     ),
     known AS (
         SELECT e.kind, e.source_system, e.source_id,
-               coalesce(CASE WHEN e.kind = 'version' THEN coalesce(n.version_id, m.version_id) END, e.version_id) AS version_id,
+               coalesce(CASE WHEN e.kind = 'version' THEN coalesce(n.version_id, m.version_id) END, e.version_id)
+                   AS version_id,
                coalesce(e.version_number, CASE WHEN e.kind = 'file' THEN s.version_number END, m.version_number)
                    AS version_number,
                e.source_path, e.destination_path, e.size_bytes, e.sha256,

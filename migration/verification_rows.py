@@ -16,6 +16,7 @@ from migration.ledger import OUTCOMES_SCHEMA
 from migration.plans import PLAN_SCHEMA, Plan
 from migration.run_queries import connect, define, record_batches
 from migration.state import JobState, RunPaths
+from migration.versions import EARLIER_AS_FILE
 
 ROWS_AT_ONCE = 2_000
 
@@ -101,7 +102,8 @@ _EXPECTED = f"""
                ) ELSE list_append(p.folder, o.destination_name) END AS path,
                o.bytes_copied AS size_bytes, coalesce(o.settled_sha256, o.sha256) AS sha256,
                o.destination_modified_at AS modified_at
-        FROM rows AS p JOIN done AS o USING (action_id) WHERE p.kind = 'copy'
+        FROM rows AS p JOIN done AS o USING (action_id)
+        WHERE p.kind = 'copy' OR p.reason = '{EARLIER_AS_FILE}'
     ),
     found AS (
         SELECT p.seq, p.action_id, p.source_id, p.source_path, p.emptied, p.side,

@@ -16,7 +16,7 @@ import pyarrow as pa
 from migration.actions import ActionKind, Side, action_id_of
 from migration.capabilities import Capabilities
 from migration.entries import EntryKind, PathParts
-from migration.inventory_format import PATH
+from migration.inventory_format import PATH, stored_path
 from migration.jobs import Job
 from migration.naming import Namer, Place
 from migration.plan_writer import PlanColumns
@@ -156,6 +156,10 @@ class VersionRows:
                 self._known.families[(*folder, to_stored(family.current.name))] = family
                 folded = [(file.id, to_stored(file.name)) for _, file in family.earlier]
                 database.executemany("INSERT INTO folded_files VALUES (?, ?)", folded)
+
+    def names_in(self, folder: PathParts) -> set[str]:
+        """Keys of names in a destination folder that versions have, so that no other file gets them."""
+        return self._known.held_keys.get(stored_path(folder), set()) if self._known.held_keys else set()
 
     def added(self, plan: Iterable[PlanColumns]) -> Iterator[PlanColumns]:
         """The plan's rows with those of earlier versions among them."""
