@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
+from migration.clock import Clock
 from migration.job_model import JobModel
 from migration.schedules import Days, DayTime, SomeDays
 from migration.windows import daily
@@ -55,3 +56,21 @@ def rate_at(limit: BandwidthLimit, zone: ZoneInfo, now: datetime) -> int | None:
         if any(opens <= now < closes for opens, closes in spans):
             return window.bytes_per_second
     return limit.bytes_per_second
+
+
+class RateByClock:
+    """The limit as it is now; looked up once a second at most, since it is asked for every piece of content."""
+
+    def __init__(self, limit: BandwidthLimit, zone: ZoneInfo, clock: Clock) -> None:
+        self._limit = limit
+        self._zone = zone
+        self._clock = clock
+        self._looked_at: float | None = None
+        self._rate: int | None = None
+
+    def __call__(self) -> float | None:
+        """Bytes per second, None = no limit."""
+        now = self._clock.monotonic()
+        if self._looked_at is None or now - self._looked_at >= 1.0:
+            self._rate, self._looked_at = rate_at(self._limit, self._zone, self._clock.now()), now
+        return self._rate

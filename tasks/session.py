@@ -35,6 +35,7 @@ from migration.runs import Run, RunRecord, RunState, begin, job_lock
 from migration.state import JobState, RunPaths
 from migration.transfer import Transfer
 from migration.verification import Verification
+from tasks.bandwidths import Bandwidths
 from tasks.connections import Opened, load_connection, opened_with_budget
 from tasks.progress import Hub, Unwatched, Watcher
 from tasks.server import HOME_VARIABLE
@@ -223,10 +224,10 @@ async def opened_session(
     async with AsyncExitStack() as stack:
         stack.enter_context(told_disk_faults(state.folder))
         stack.enter_context(job_lock(state, clock.now()))
-        hourly_calls, ends = None, []
+        hourly_calls, ends, limits = None, [], Bandwidths.of(job, clock)
         for location, wanted in ((job.source, source), (job.destination, destination)):
             settings = await asyncio.to_thread(load_connection, location.connection) if wanted else None
-            ends.append(await _opened(stack, job, location.connection, settings, clock) if settings else None)
+            ends.append(await _opened(stack, job, location.connection, settings, limits, clock) if settings else None)
             hourly_calls = hourly_calls or getattr(settings, "hourly_calls", None)
         if ends[1] is not None:
             require_destination(ends[1].connector, job.destination.connection)
@@ -263,7 +264,7 @@ async def opened_session(
 
 
 async def _opened(
-    stack: AsyncExitStack, job: Job, connection: str, settings: "ConnectionSettings", clock: Clock
+    stack: AsyncExitStack, job: Job, connection: str, settings: "ConnectionSettings", limits: Bandwidths, clock: Clock
 ) -> Opened:
     opening = opened_with_budget(
         connection,
@@ -272,7 +273,8 @@ async def _opened(
         clock=clock,
         reserve_percent=job.kept_percent,
     )
-    return await stack.enter_async_context(opening)
+    opened = await stack.enter_async_context(opening)
+    return replace(opened, connector=limits.over(opened.connector))
 
 
 def _begun(state: JobState, job: Job, start: Start, clock: Clock) -> Run:
