@@ -116,7 +116,7 @@ class Desk:
         writer.write_page(WalkPage((), tuple(problems), None, 1))
         return writer.finish()
 
-    def baseline(self, lines: Iterable[str]) -> None:
+    def baseline(self, lines: Iterable[str], roots: tuple[str | None, str | None] = (None, None)) -> None:
         """`path = size t<source modified> v<version> #<source id> d<destination modified> w<destination version>
         n<kept name> from:<source's name> <<run that missed it at the source> ><the same, destination>`."""
         rows = []
@@ -146,7 +146,7 @@ class Desk:
                 }
             )
         self.state.folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(rows, schema=baseline_schema(self.job)), self.state.baseline)
+        pq.write_table(pa.Table.from_pylist(rows, schema=baseline_schema(self.job, roots)), self.state.baseline)
 
     def plan(
         self,
@@ -154,13 +154,14 @@ class Desk:
         destination: Sequence[str] | Sequence[Entry] = (),
         number: int = 0,
         page: int = 1000,
+        problems: Sequence[ListingProblem] = (),
     ) -> Plan:
         run = self.run(number)
         there = self.inventory(run.destination_inventory, "filesystem", _listed("filesystem", destination), page=page)
         return write_plan(
             run,
             self.job,
-            source=self.inventory(run.source_inventory, "procore", _listed("procore", source), page=page),
+            source=self.inventory(run.source_inventory, "procore", _listed("procore", source), problems, page=page),
             destination=there,
             baseline=self.state.baseline,
             source_capabilities=PROCORE,
