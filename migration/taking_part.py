@@ -10,7 +10,7 @@ from migration.decisions import IGNORED_BY_PERSON, Decisions
 from migration.entries import EntryKind, PathParts
 from migration.filters import EntrySelection, Facts, compile_selection
 from migration.planner import There, Verdict
-from migration.rules import LockPropagation, Rules
+from migration.rules import LockPropagation, Rules, UnmappedPolicy
 from migration.security_maps import UNMAPPED, WhoIsWho
 from migration.stored_text import from_stored
 
@@ -66,7 +66,7 @@ def taking_part(rules: Rules, *, decisions: Decisions, accounts: WhoIsWho | None
         checks.append(_decided(decisions))
     if rules.lock_propagation is LockPropagation.WAIT:
         checks.append(_locked)
-    if accounts is not None:
+    if accounts is not None and accounts.policy is UnmappedPolicy.FAIL:
         checks.append(_unmapped(accounts))
     return TakingPart(_first_of(checks), _there(selection_there), selection)
 

@@ -25,6 +25,7 @@ from migration.ledger import Ledger
 from migration.plans import Plan, write_plan
 from migration.progress import Phase
 from migration.reconciliation import Reconciliation, reconcile, write_reconciliation
+from migration.security_maps import read_maps
 from migration.sides import check_fit, ends_of
 from migration.transfer import Transfer, Work, load_batches
 from migration.verification import Scope, Verification, verify
@@ -139,8 +140,11 @@ async def decide_plan() -> Plan:
         destination_capabilities=session.abilities[Side.DESTINATION],
         hourly_calls=session.hourly_calls,
         now=session.clock.now(),
+        decisions=Decisions.load(session.state.decisions),
+        accounts=read_maps(session.job.rules, session.state.folder).accounts,
     )
     session.run.finished_phase(Phase.PLAN, session.clock.now())
+    session.audit.tell_plan(session.plan)
     return session.plan
 
 
@@ -214,6 +218,7 @@ async def transfer_planned() -> None:
             clock=session.clock,
             progress=session.hub.told,
             decisions=Decisions.load(session.state.decisions),
+            heard=session.audit.heard,
         ) as transfer:
             session.transfer = transfer
             try:
@@ -252,7 +257,10 @@ async def copy_batch(first: int, last: int, total: int) -> dict[str, int]:
     session = Session.current()
     del last, total  # only name the task run
     works = _BATCHES.pop((session.paths.folder, first))
-    result = await transferring(session).run_batch(works)
+    try:
+        result = await transferring(session).run_batch(works)
+    finally:
+        session.audit.tell_batch(works)
     return {word.value: count for word, count in result.counts.items()}
 
 
