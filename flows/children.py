@@ -23,8 +23,9 @@ from migration.rules import FailurePolicy
 from migration.runs import JobRunning
 from tasks.children import NOT_VISIBLE as NOT_VISIBLE_CODES
 from tasks.children import child_job
+from tasks.last_runs import last_record
 from tasks.progress import Standing
-from tasks.session import Session, job_state, last_record, watched
+from tasks.session import Session, job_state, watched
 from tasks.shares import Shares, Turn, begin_turn
 from tasks.signals import Together, stop_with
 

@@ -9,6 +9,7 @@ from typing import Any
 from migration.errors import SiteHaulError, StoppedResumable
 from migration.reconciliation import Reconciliation
 from migration.state import RunPaths
+from migration.undo import Undone
 from tasks.progress import resume_sentence
 
 
@@ -40,6 +41,8 @@ class Ending:
     error: BaseException | None = None
     calls: int = 0
     seconds: float = 0.0
+    undone: Undone | None = None
+    """What came of an undo."""
 
     @property
     def resume_at(self) -> datetime | None:

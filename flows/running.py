@@ -100,6 +100,7 @@ def _ending(
         error=error,
         calls=session.hub.calls() if session else 0,
         seconds=seconds,
+        undone=session.undone if session else None,
     )
 
 

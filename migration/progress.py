@@ -14,6 +14,8 @@ class Phase(StrEnum):
     VERIFY = "verify"
     REMOVE = "remove"
     REPORT = "report"
+    UNDO = "undo"
+    """Not of a run, but of bringing back what one has changed."""
 
 
 @dataclass(frozen=True, slots=True)

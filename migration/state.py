@@ -82,6 +82,11 @@ class RunPaths:
         return self.folder / "report.html"
 
     @property
+    def undo(self) -> Path:
+        """What was undone of the run (JSON)."""
+        return self.folder / "undo.json"
+
+    @property
     def run_record(self) -> Path:
         """Phases reached and when (JSON)."""
         return self.folder / "run.json"

@@ -34,10 +34,12 @@ from migration.removing import Removal
 from migration.runs import Run, RunRecord, RunState, begin, job_lock
 from migration.state import JobState, RunPaths
 from migration.transfer import Transfer
+from migration.undo import Undo, Undone
 from migration.verification import Verification
 from tasks.bandwidths import Bandwidths
 from tasks.connections import Opened, load_connection, opened_with_budget
 from tasks.progress import Hub, Unwatched, Watcher
+from tasks.last_runs import last_planned_run, last_record, named_run
 from tasks.server import HOME_VARIABLE
 from tasks.signals import stopping_on_signals
 from tasks.state_disk import told_disk_faults
@@ -93,6 +95,8 @@ class Session:
     account: Reconciliation | None = None
     sentence: str = "Done."
     """What this flow achieved, when there is no account to tell it."""
+    undo: Undo | None = None
+    undone: Undone | None = None
     stopped: StoppedResumable | None = None
     also_stops: Callable[[str], None] | None = None
     """What else is to be told when this run stops: the runs of its children."""
@@ -139,7 +143,7 @@ class Session:
             return
         self.stopped = StoppedResumable(reason, resume_at=resume_at)
         self.hub.say(f"Stopping: {reason}. Files in flight may finish …")
-        for carrying in (self.transfer, self.removal):
+        for carrying in (self.transfer, self.removal, self.undo):
             if carrying is not None:
                 carrying.stop(reason, resume_at=resume_at)
         if self.also_stops is not None:
@@ -279,7 +283,7 @@ async def _opened(
 
 def _begun(state: JobState, job: Job, start: Start, clock: Clock) -> Run:
     if start.looks_back:
-        planned = last_planned_run(state)
+        planned = last_planned_run(state) if start.run_id is None else named_run(state, start.run_id)
         return Run(planned, resumed=True, why=f"Looking at run {planned.run_id}.", after_crash=False)
     if start.plan_id is not None:
         plan = bound_plan(state, job, start.plan_id, clock.now())
@@ -324,24 +328,6 @@ def _take_over_baseline(real: JobState, simulations: JobState) -> None:
         shutil.copyfile(real.baseline, simulations.baseline)
     else:
         simulations.baseline.unlink(missing_ok=True)
-
-
-def last_record(state: JobState) -> tuple[RunPaths, RunRecord] | None:
-    """The newest run that has a record, None if there is none."""
-    for paths in reversed(state.runs()):
-        if paths.run_record.is_file():
-            return paths, RunRecord.load(paths)
-    return None
-
-
-def last_planned_run(state: JobState) -> RunPaths:
-    """The newest run that has a plan. ConfigurationError `never-run` if there is none."""
-    for paths in reversed(state.runs()):
-        if paths.plan_summary.is_file() and paths.run_record.is_file():
-            return paths
-    raise ConfigurationError(
-        "never-run", f"The job {state.folder.name!r} has no run with a plan.", fix=f"sitehaul run {state.folder.name}"
-    )
 
 
 def _is_to_be_made_anew(last: tuple[RunPaths, RunRecord] | None, start: Start) -> bool:

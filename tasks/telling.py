@@ -45,6 +45,7 @@ _SHARES = {
     Phase.VERIFY: (85, 95),
     Phase.REMOVE: (95, 97),
     Phase.REPORT: (97, 100),
+    Phase.UNDO: (0, 100),
 }
 """From which to which percentage of the whole each phase goes."""
 

@@ -1,5 +1,31 @@
 """Imports every module that registers commands."""
 
-from flows.cli import connect, demo, explain, flagged, job_files, job_resets, jobs, plans, schedule, servers
+from flows.cli import (
+    company,
+    connect,
+    demo,
+    explain,
+    flagged,
+    job_files,
+    job_resets,
+    jobs,
+    plans,
+    schedule,
+    servers,
+    undo,
+)
 
-__all__ = ["connect", "demo", "explain", "flagged", "job_files", "job_resets", "jobs", "plans", "schedule", "servers"]
+__all__ = [
+    "company",
+    "connect",
+    "demo",
+    "explain",
+    "flagged",
+    "job_files",
+    "job_resets",
+    "jobs",
+    "plans",
+    "schedule",
+    "servers",
+    "undo",
+]

@@ -148,8 +148,9 @@ def _applied(
 
 
 def _drift_found(job: "Job") -> Any:
+    from tasks.last_runs import last_planned_run
     from tasks.plan_steps import drift_file
-    from tasks.session import job_state, last_planned_run
+    from tasks.session import job_state
 
     return json.loads(drift_file(last_planned_run(job_state(job.name))).read_text("utf-8"))
 

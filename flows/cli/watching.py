@@ -20,6 +20,7 @@ _NAMES = {
     Phase.VERIFY: "Verify",
     Phase.REMOVE: "Remove",
     Phase.REPORT: "Report",
+    Phase.UNDO: "Undo",
 }
 
 

@@ -33,6 +33,8 @@ from migration.sameness import Renamed
 from migration.sides import check_fit, ends_of
 from migration.state import JobState, write_json_atomically
 from migration.transfer import Transfer, load_batches
+from migration.undo import Undo, Undone, record_undone, undo_id
+from migration.undoing import load_undoings
 from migration.verification import Verification, verify
 
 
@@ -175,6 +177,24 @@ class Pair:
             await removal.remove_folders(
                 [one for one in plan.actions([ActionKind.DELETE]) if one.entry_kind is EntryKind.FOLDER]
             )
+
+    async def undo(
+        self, *, at: AtPoint = at_no_point, source: Source | None = None, destination: Source | None = None
+    ) -> Undone:
+        """Undo the last run."""
+        plan = Plan.load(self.state.runs()[-1])
+        async with (
+            source or self.connector(Side.SOURCE) as one,
+            destination or self.connector(Side.DESTINATION) as other,
+            Ledger.open(self.state.ledger) as ledger,
+            Undo(one, other, ledger, plan, self.job, clock=self.clock, progress=unwatched, at=at) as undo,
+        ):
+            for undoings in load_undoings(plan):
+                await undo.carry_out(undoings)
+            undone = await undo.told()
+            latest = await ledger.latest(undo_id(plan.run.run_id))
+            record_undone(self.state, plan, undone, [one for one, known in latest.items() if known.word.terminal])
+        return undone
 
     async def words(self) -> dict[str, str]:
         """Outcome word and reason of each action, by kind and path on the changed side."""

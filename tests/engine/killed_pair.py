@@ -40,8 +40,8 @@ def before(folder: Path) -> Pair:
     return pair
 
 
-def run(folder: Path, point: str | None, occurrence: int) -> None:
-    """Run it, until it is killed at the occurrence of the point."""
+def run(folder: Path, point: str | None, occurrence: int, *, undo: bool = False) -> None:
+    """Run it (or undo the run), until it is killed at the occurrence of the point."""
     seen = Counter[str]()
 
     def at(reached: str, action_id: str) -> None:
@@ -50,4 +50,8 @@ def run(folder: Path, point: str | None, occurrence: int) -> None:
         if (reached, seen[reached]) == (point, occurrence):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    asyncio.run(before(folder).run(ROWS, at=at))
+    pair = before(folder)
+    if undo:
+        asyncio.run(pair.undo(at=at))
+    else:
+        asyncio.run(pair.run(ROWS, at=at))

@@ -27,8 +27,8 @@ AFTERWARDS = {
 DELETED = {*(f"deleted {one}".encode() for one in range(3)), b"deleted at the source"}
 
 
-def start(folder: Path, point: str | None = None, occurrence: int = 1) -> int | None:
-    process = PROCESSES.Process(target=killed_pair.run, args=(folder, point, occurrence))
+def start(folder: Path, point: str | None = None, occurrence: int = 1, *, undo: bool = False) -> int | None:
+    process = PROCESSES.Process(target=killed_pair.run, args=(folder, point, occurrence), kwargs={"undo": undo})
     process.start()
     process.join(60)
     return process.exitcode
@@ -71,6 +71,21 @@ async def test_a_kill_at_any_point_loses_nothing_and_does_nothing_twice(
     assert killed == 0 or start(tmp_path) == 0
     check_nothing_is_lost(pair, contents)
     await check_finished(pair)
+
+
+@pytest.mark.parametrize(("point", "occurrence"), [("staged", 6), ("published", 3), ("published", 7), ("flushed", 8)])
+async def test_an_undo_that_is_killed_is_continued(tmp_path: Path, point: str, occurrence: int) -> None:
+    pair = killed_pair.before(tmp_path)
+    before = {side: pair.found(side) for side in Side}
+    contents = {content for side in Side for content in before[side].values()}
+    assert start(tmp_path) == 0
+    assert start(tmp_path, point, occurrence, undo=True) == -signal.SIGKILL
+    check_nothing_is_lost(pair, contents)
+    assert start(tmp_path, undo=True) == 0
+    before[Side.SOURCE]["home"] = before[Side.DESTINATION]["home"]
+    before[Side.DESTINATION]["new"] = before[Side.SOURCE]["new"]
+    assert {side: pair.found(side) for side in Side} == before
+    assert pair.folders(Side.DESTINATION) == {"F", "Moved"}
 
 
 async def test_many_kills_in_a_row(tmp_path: Path) -> None:
