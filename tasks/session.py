@@ -24,7 +24,7 @@ from migration.binding import bound_plan
 from migration.capabilities import Capabilities
 from migration.clock import Clock, SystemClock
 from migration.contract import Destination
-from migration.errors import ConfigurationError, ContractViolation, SiteHaulError, StoppedResumable
+from migration.errors import ContractViolation, SiteHaulError, StoppedResumable
 from migration.inventory import Inventory
 from migration.jobs import Job
 from migration.plans import Plan
@@ -64,6 +64,8 @@ class Start:
     looks_back: bool = False
     """Look at the last run that has a plan, whether or not it is finished; its record stays as it is."""
     plan_id: str | None = None
+    run_id: str | None = None
+    """Look back at this run instead of the last one."""
     """Carry out this plan (its id, or the beginning of it) and no other; refused if it may not be carried out."""
     simulate: bool = False
     """Write nowhere but into the folder of the job's simulations."""
