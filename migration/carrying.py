@@ -50,8 +50,11 @@ class Carrying:
         progress: ProgressListener,
         at: AtPoint,
         decisions: Decisions | None = None,
+        heard: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
-        """`run_id` is the ledger's key of the outcomes; `decisions` say which files begin anew with their attempts."""
+        """`run_id` is the ledger's key of the outcomes; `decisions` say which files begin anew with their attempts;
+        `heard` is told of each outcome once it is durable."""
+        self._heard = heard
         self._attempts = Attempts(ledger, run_id, job.attempts_max, decisions or Decisions())
         self._clock = clock
         self._halt_on_failure = job.rules.failure_policy is FailurePolicy.HALT
@@ -94,6 +97,7 @@ class Carrying:
             copied = replace(copied, outcome=self._attempts.judged(copied.outcome))
             await self.finisher.finish(copied)
             batch.add(copied.outcome)
+            self._heard(copied.outcome)
             if self._halt_on_failure and copied.outcome.word in (OutcomeWord.FLAGGED, OutcomeWord.RETRYING):
                 self._flight.end(_halted(copied.outcome))
             if is_lost:

@@ -1,14 +1,14 @@
 """Transfer: carries out the actions of a plan in batches, many files at once, and records one outcome per action."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from migration.actions import Action, ActionKind, Side
+from migration.actions import Action, ActionKind, Outcome, Side
 from migration.batches import Work, load_batches
 from migration.carrying import BatchResult, Carrying, failed, is_done, next_attempt, total
 from migration.clock import Clock
@@ -51,11 +51,12 @@ class Transfer:
         progress: ProgressListener,
         at: AtPoint = lambda _point, _action_id: None,
         decisions: Decisions | None = None,
+        heard: Callable[[Outcome], None] = lambda _outcome: None,
     ) -> None:
         """`progress` is told totals of this process (files done, bytes done; `Ledger.achieved` knows those of earlier
         ones); `at(point, action_id)` is called at every
         named point of the copy protocol (CopyPoint; tests kill the process there). `decisions` are people's about
-        files that were flagged."""
+        files that were flagged; `heard` is told of each outcome once it is durable."""
         self._ends: Ends = ends_of(job, source, destination)
         self._ledger = ledger
         self._run = run
@@ -69,6 +70,7 @@ class Transfer:
             progress=progress,
             at=at,
             decisions=decisions,
+            heard=heard,
         )
         self._clock = clock
         self._versions = VersionSteps(self._ends, ledger, run.run_id, run.paths.versions)

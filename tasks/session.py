@@ -36,10 +36,11 @@ from migration.state import JobState, RunPaths
 from migration.transfer import Transfer
 from migration.undo import Undo, Undone
 from migration.verification import Verification
+from tasks.audit import Audit
 from tasks.bandwidths import Bandwidths
 from tasks.connections import Opened, load_connection, opened_with_budget
-from tasks.progress import Hub, Unwatched, Watcher
 from tasks.last_runs import last_planned_run, last_record, named_run
+from tasks.progress import Hub, Unwatched, Watcher
 from tasks.server import HOME_VARIABLE
 from tasks.signals import stopping_on_signals
 from tasks.state_disk import told_disk_faults
@@ -63,9 +64,9 @@ class Start:
     """Begin anew if the last run reached this phase's end but nothing has been transferred: it was asked for again."""
     looks_back: bool = False
     """Look at the last run that has a plan, whether or not it is finished; its record stays as it is."""
-    plan_id: str | None = None
     run_id: str | None = None
     """Look back at this run instead of the last one."""
+    plan_id: str | None = None
     """Carry out this plan (its id, or the beginning of it) and no other; refused if it may not be carried out."""
     simulate: bool = False
     """Write nowhere but into the folder of the job's simulations."""
@@ -86,6 +87,7 @@ class Session:
     """What both ends could do, were this no simulation; an end that is not open is not in it."""
     simulated: bool = False
     """Whether nothing can be written: both ends are open for reading only."""
+    audit: Audit
     hourly_calls: int | None = None
     """The source's allowance per hour, None when its calls are not limited."""
     inventory: Inventory | None = None
@@ -93,12 +95,12 @@ class Session:
     plan: Plan | None = None
     transfer: Transfer | None = None
     removal: Removal | None = None
+    undo: Undo | None = None
+    undone: Undone | None = None
     verification: Verification | None = None
     account: Reconciliation | None = None
     sentence: str = "Done."
     """What this flow achieved, when there is no account to tell it."""
-    undo: Undo | None = None
-    undone: Undone | None = None
     stopped: StoppedResumable | None = None
     also_stops: Callable[[str], None] | None = None
     """What else is to be told when this run stops: the runs of its children."""
@@ -258,6 +260,7 @@ async def opened_session(
             destination=ends[1],
             abilities=abilities,
             simulated=start.simulate,
+            audit=Audit(job.rules.audit_level),
             hourly_calls=hourly_calls,
         )
         stack.enter_context(_as_current(session))

@@ -29,7 +29,7 @@ from migration.security_maps import read_maps
 from migration.sides import check_fit, ends_of
 from migration.transfer import Transfer, Work, load_batches
 from migration.verification import Scope, Verification, verify
-from tasks.session import Session
+from tasks.session import Session, home_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +78,7 @@ def step(
 async def analyze_source() -> Inventory:
     """List the source into the run's inventory, continuing an unfinished one; a finished one costs nothing."""
     session = Session.current()
+    read_maps(session.job.rules, home_folder())  # a map that cannot be used is told before anything is done
     session.run.reached(Phase.ANALYZE, session.clock.now())
     session.hub.begin(Phase.ANALYZE)
     session.inventory = await session.until_stopped(
@@ -141,7 +142,7 @@ async def decide_plan() -> Plan:
         hourly_calls=session.hourly_calls,
         now=session.clock.now(),
         decisions=Decisions.load(session.state.decisions),
-        accounts=read_maps(session.job.rules, session.state.folder).accounts,
+        accounts=read_maps(session.job.rules, home_folder()).accounts,
     )
     session.run.finished_phase(Phase.PLAN, session.clock.now())
     session.audit.tell_plan(session.plan)
