@@ -1,4 +1,4 @@
-"""Plans the two inventories in a folder: `plan_alone FOLDER`. Prints one JSON line."""
+"""Plans the two inventories in a folder: `plan_alone FOLDER TYPE`. Prints one JSON line."""
 
 import json
 import sys
@@ -6,24 +6,25 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from migration.capabilities import Capabilities
+from migration.capabilities import Capabilities, Operation
 from migration.inventory import Inventory
 from migration.jobs import Job, Location
 from migration.plans import write_plan
-from migration.rules import ItemOverwrite, Rules
+from migration.rules import ConflictResolution, Rules, TransferType
 from migration.state import RunPaths
 
 
-def plan(folder: Path) -> dict[str, float]:
+def plan(folder: Path, transfer_type: TransferType) -> dict[str, float]:
     """Make the plan; what it took."""
     source, destination = Inventory.load(folder / "source"), Inventory.load(folder / "destination")
-    run = RunPaths(folder / "run")
+    run = RunPaths(folder / f"run-{transfer_type}")
     run.folder.mkdir()
     job = Job(
         name="bench",
         source=Location(connection="source"),
         destination=Location(connection="destination"),
-        rules=Rules(item_overwrite=ItemOverwrite.OVERWRITE),
+        transfer_type=transfer_type,
+        rules=Rules(conflict_resolution=ConflictResolution.SOURCE),
     )
     began = time.perf_counter()
     planned = write_plan(
@@ -32,8 +33,10 @@ def plan(folder: Path) -> dict[str, float]:
         source=source,
         destination=destination,
         baseline=None,
-        source_capabilities=Capabilities(),
-        destination_capabilities=Capabilities(time_precision_seconds=1e-6, keeps_times=True),
+        source_capabilities=Capabilities(operations=frozenset({Operation.MOVE})),
+        destination_capabilities=Capabilities(
+            time_precision_seconds=1e-6, keeps_times=True, operations=frozenset({Operation.MOVE})
+        ),
         hourly_calls=3600,
         now=datetime.now(UTC),
     )
@@ -47,4 +50,4 @@ def plan(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(plan(Path(sys.argv[1]))))
+    print(json.dumps(plan(Path(sys.argv[1]), TransferType(sys.argv[2]))))

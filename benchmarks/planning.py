@@ -23,12 +23,13 @@ def million(folder: Path) -> Table:
     """The plan of a run in which every fiftieth file is new at the source."""
     write_inventory(folder / "source", "procore", changed=True)
     write_inventory(folder / "destination", "filesystem", changed=False)
-    planned = measured([sys.executable, "-m", "benchmarks.plan_alone", str(folder)])
-    facts = json.loads(planned.stdout)
-    table = Table(f"Plan of {facts['source']:,} entries against {facts['destination']:,}")
-    table.row("planning", f"{facts['seconds']:.1f} s")
-    table.row("peak memory of the process", f"{planned.peak_bytes / 2**20:,.0f} MiB")
-    table.row("files to copy / skipped", f"{facts['copies']:,} / {facts['skipped']:,}")
+    table = Table(f"Plans of {ENTRIES:,} entries against as many")
+    for transfer_type in ("copy", "sync"):
+        planned = measured([sys.executable, "-m", "benchmarks.plan_alone", str(folder), transfer_type])
+        facts = json.loads(planned.stdout)
+        table.row(f"{transfer_type}: planning", f"{facts['seconds']:.1f} s")
+        table.row("peak memory of the process", f"{planned.peak_bytes / 2**20:,.0f} MiB")
+        table.row("files to copy / skipped", f"{facts['copies']:,} / {facts['skipped']:,}")
     return table
 
 
