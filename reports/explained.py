@@ -46,7 +46,7 @@ def told(explanation: Explanation) -> Iterator[str]:
     for decision in explanation.decisions:
         yield f"Run {decision.run_id}, {words.moment(decision.planned_at)}: {decided(decision)}"
         for attempt in decision.attempts:
-            yield f"  {tried(attempt)}"
+            yield f"  {tried(attempt, decision)}"
         if decision.finding is not None:
             yield f"  {found(decision.finding)}"
     _, sentence, help_ = conclusion(explanation)
@@ -69,10 +69,12 @@ def decided(decision: Decision) -> str:
     return f"{what} ({why})" if why else what
 
 
-def tried(attempt: Attempt) -> str:
-    """What came of one try."""
-    why = ": ".join(part for part in (words.reason(attempt.reason), _readable(attempt.message)) if part)
-    extra = f", named {readable(attempt.name_there)} there" if attempt.name_there else ""
+def tried(attempt: Attempt, decision: Decision) -> str:
+    """What came of one try; what the decision says already is not said again."""
+    reason = "" if attempt.reason == decision.reason else words.reason(attempt.reason)
+    why = ": ".join(part for part in (reason, _readable(attempt.message)) if part)
+    is_renamed = attempt.name_there is not None and attempt.name_there != _changed(decision)[-1]
+    extra = f", named {_readable(attempt.name_there)} there" if is_renamed else ""
     extra += ", what was there is in the trash" if attempt.trashed else ""
     when = words.moment(attempt.finished_at)
     return f"try {attempt.attempt}, {when}: {attempt.word}{extra}" + (f" ({why})" if why else "")

@@ -93,11 +93,12 @@ def plan_page(view: PlanView) -> str:
     lines += ["", f"About {summary.forecast.calls:,} API calls, {view.time_sentence}."]
     lines += [f"- ⚠ {html.escape(warning)}" for warning in summary.warnings]
     if view.dangerous:
-        lines += ["", "The most dangerous actions:", ""]
+        is_harmless = view.dangerous[0].sign == "+"
+        lines += ["", "The largest files:" if is_harmless else "The most dangerous actions:", ""]
         lines += [
             f"- `{action.sign}` {action.side}: `{_code(action.what)}` {words.size(action.size_bytes)}"
             + (f" ({html.escape(action.why)})" if action.why else "")
-            for action in view.dangerous[:10]
+            for action in view.dangerous[: 3 if is_harmless else 10]
         ]
     lines += ["", f"Plan `{summary.plan_id}`, made {words.moment(summary.made_at)}."]
     return "\n".join(lines) + "\n"

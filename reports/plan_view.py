@@ -85,7 +85,7 @@ class PlanView:
     job: Job
     sides: tuple[SideCounts, ...]
     first: tuple[ShownAction, ...]
-    """In the order of work."""
+    """In the order of work, but folders to make last, which say little."""
     dangerous: tuple[ShownAction, ...]
     """Deletions, replacements of what somebody else wrote, renames, other replacements, then the largest copies."""
 
@@ -138,7 +138,7 @@ def view_of(plan: Plan, job: Job) -> PlanView:
         counted = database.execute(
             "SELECT side, sign, count(*), coalesce(sum(size_bytes), 0)::BIGINT FROM changes GROUP BY ALL"
         ).fetchall()
-        first = _shown(database, "SELECT * FROM changes ORDER BY seq LIMIT ?")
+        first = _shown(database, f"SELECT * FROM changes ORDER BY sign = '{FOLDER}', seq LIMIT ?")
         dangerous = _shown(database, _DANGEROUS)
     places = {Side.SOURCE: place_of(job.source), Side.DESTINATION: place_of(job.destination)}
     sides = [
