@@ -243,7 +243,7 @@ async def opened_session(
         if start.simulate:
             ends = _for_reading(job, ends)
             _keep_if_new(job, job_state(job.name), clock)
-            _take_over_baseline(job_state(job.name), state)
+            _take_over_knowledge(job_state(job.name), state)
         run = _begun(state, job, start, clock)
         hub = Hub(
             clock,
@@ -326,13 +326,14 @@ def _keep_if_new(job: Job, real: JobState, clock: Clock) -> None:
         real.save_job(job, clock.now())
 
 
-def _take_over_baseline(real: JobState, simulations: JobState) -> None:
-    """Simulations begin with what real runs know; what they make of it stays theirs."""
+def _take_over_knowledge(real: JobState, simulations: JobState) -> None:
+    """Simulations begin with what real runs and people left; what they make of it stays theirs."""
     simulations.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if real.baseline.is_file():
-        shutil.copyfile(real.baseline, simulations.baseline)
-    else:
-        simulations.baseline.unlink(missing_ok=True)
+    for known, copy in ((real.baseline, simulations.baseline), (real.decisions, simulations.decisions)):
+        if known.is_file():
+            shutil.copyfile(known, copy)
+        else:
+            copy.unlink(missing_ok=True)
 
 
 def _is_to_be_made_anew(last: tuple[RunPaths, RunRecord] | None, start: Start) -> bool:

@@ -77,6 +77,9 @@ def apply(
         bool,
         typer.Option("--accept-drift", help="Even if something changed since; what is not as planned is flagged."),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Outside of the job's window, or although its stop policy was reached.")
+    ] = False,
     note: Annotated[str, typer.Option(help="Kept with the run.")] = "",
     json_output: Json = False,
 ) -> int:
@@ -85,7 +88,7 @@ def apply(
 
     common = common_of(context)
     job = known_job(common.state_folder, name)
-    return _applied(common, job, plan_id, accept_drift=accept_drift, note=note, json_output=json_output)
+    return _applied(common, job, plan_id, json_output, accept_drift=accept_drift, force=force, note=note)
 
 
 def run_and_ask(common: Common, job: "Job", approve: str | None, json_output: bool, **parameters: Any) -> int:
@@ -111,7 +114,7 @@ def run_and_ask(common: Common, job: "Job", approve: str | None, json_output: bo
                 Text(f"Not approved; nothing was changed. Later: {view.apply_command}"), soft_wrap=True
             )
             return tell_ending(common, ending, json_output, plan=_document(view))
-    return _applied(common, job, waiting.summary.plan_id, json_output=json_output)
+    return _applied(common, job, waiting.summary.plan_id, json_output, force=parameters.get("force", False))
 
 
 def _approved(waiting: "Plan", approve: str | None, *, may_ask: bool) -> bool:
@@ -126,24 +129,14 @@ def _approved(waiting: "Plan", approve: str | None, *, may_ask: bool) -> bool:
     return may_ask and typer.confirm("Carry out exactly this?", default=False, err=True)
 
 
-def _applied(
-    common: Common,
-    job: "Job",
-    plan_id: str,
-    *,
-    json_output: bool,
-    accept_drift: bool = False,
-    note: str = "",
-) -> int:
+def _applied(common: Common, job: "Job", plan_id: str, json_output: bool, **how: Any) -> int:
     from flows.cli.started import run_flow, tell_failure
 
     def drift(error: SiteHaulError) -> dict[str, Any]:
         return {"drift": _drift_found(job)} if error.code == "plan-drifted" else {}
 
     with tell_failure(json_output, job.name, also=drift):
-        ending = run_flow(
-            common, "apply", job, plan_id=plan_id, accept_drift=accept_drift, approved_by=_user(), note=note
-        )
+        ending = run_flow(common, "apply", job, plan_id=plan_id, approved_by=_user(), **how)
     return tell_ending(common, ending, json_output)
 
 
