@@ -5,6 +5,7 @@ import asyncio
 from migration.errors import SiteHaulError, StoppedResumable
 from migration.progress import Phase
 from tasks.session import Session
+from tasks.sidecar import keep_sidecar, tell_of_people
 from tasks.steps import step, take_account
 
 
@@ -25,6 +26,8 @@ async def account_and_report(session: Session) -> None:
     session.run.reached(Phase.REPORT, session.clock.now())
     session.hub.begin(Phase.REPORT)
     account = await take_account()
+    await keep_sidecar(session)
+    await tell_of_people(session)
     session.run.finished_phase(Phase.REPORT, session.clock.now())
     await report()
     if account.left:

@@ -1,5 +1,6 @@
 """The report of one run: one self-contained HTML file with CSV files beside it. Reads the run's files only."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from migration.actions import OutcomeWord
 from migration.errors import PlanError
+from migration.executions import load_counters
 from migration.inventory import Inventory
 from migration.jobs import Job, Location
 from migration.plan_format import PlanSummary
 from migration.plans import Plan
 from migration.reconciliation import Reconciliation, load_reconciliation
 from migration.runs import RunRecord
-from migration.state import RunPaths
+from migration.state import JobState, RunPaths
+from migration.stop_policy import progress
 from reports import words
 from reports.analysis import Analysis, analysis_of
 from reports.charts import Bar, Part, columns, horizontal_bars, stacked_bar
+from reports.people import read_unmapped
 from reports.run_files import PATHS, opened_run, rows
 from reports.tables import write_tables
 
@@ -84,8 +88,11 @@ def _page(
         analysis=analysis,
         charts=_charts(analysis),
         tables=tables,
+        unmapped=read_unmapped(run),
+        sidecar=_sidecar(run),
         listed=LISTED,
         seconds=_phase_seconds(record),
+        stop_policy=progress(job.stop_policy, load_counters(JobState(run.folder.parent.parent).executions)),
         calls=_listing_calls(run),
         people=rows(database, _FOR_PEOPLE, LISTED),
         renamed=rows(database, _RENAMED, LISTED),
@@ -94,6 +101,15 @@ def _page(
         duplicates=rows(database, _DUPLICATES)[0],
         bytes_copied=rows(database, "SELECT coalesce(sum(bytes_copied), 0)::BIGINT AS bytes FROM outcomes")[0]["bytes"],
     )
+
+
+def _sidecar(run: RunPaths) -> dict[str, Any] | None:
+    """What became of the sidecar: its folder, what was written, what prevented it."""
+    try:
+        told = json.loads((run.folder / "sidecar.json").read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return {**told, "folder": "/".join(told["folder"])}
 
 
 def verdict_of(reconciliation: Reconciliation | None, plan: PlanSummary | None) -> Verdict:
