@@ -39,8 +39,8 @@ class FlaggedFile:
     stored_path: tuple[str, ...]
 
 
-def flagged_files(state: JobState, name: str) -> Iterator[FlaggedFile]:
-    """What the newest run of the job `name` that was accounted for left flagged, in its order; nothing without one."""
+def flagged_files(state: JobState) -> Iterator[FlaggedFile]:
+    """What the newest run of the job that was accounted for left flagged, in its order; nothing without one."""
     run = _accounted(state)
     if run is None:
         return
@@ -50,7 +50,7 @@ def flagged_files(state: JobState, name: str) -> Iterator[FlaggedFile]:
         while found := cursor.fetchmany(10_000):
             for path, destination, reason, message, attempts, size, modified, at, source_id, version in found:
                 yield FlaggedFile(
-                    job=name,
+                    job=state.job_name,
                     source_path=_shown(path),
                     destination_path=_shown(destination),
                     reason=reason or "",

@@ -63,15 +63,11 @@ class Wanted:
 
     def found(self, common: Common) -> "Iterator[FlaggedFile]":
         """The flagged files that are meant. ConfigurationError `job-not-found`."""
-        from flows.cli.standing import known_job
-        from migration.state import JobState
+        from flows.cli.standing import states_of
         from reports.flagged import flagged_files
 
-        if self.job is not None:
-            known_job(common.state_folder, self.job)
-        for name in [self.job] if self.job else _jobs(common.state_folder):
-            state = JobState.of(common.state_folder, name)
-            yield from filter(self.fits, flagged_files(state, name))
+        for state in states_of(common.state_folder, self.job):
+            yield from filter(self.fits, flagged_files(state))
 
 
 @flagged.command("list")
@@ -208,12 +204,6 @@ def _chosen(from_csv: Path | None, word: str) -> "Callable[[FlaggedFile], tuple[
         return key in rows, rows.get(key)
 
     return chosen
-
-
-def _jobs(state_folder: Path) -> list[str]:
-    """The names of all jobs, children (PARENT/CHILD) too."""
-    found = [*state_folder.glob("*/job.json"), *state_folder.glob("*/*/job.json")]
-    return sorted(file.parent.relative_to(state_folder).as_posix() for file in found)
 
 
 def _show(common: Common, files: "list[FlaggedFile]") -> None:

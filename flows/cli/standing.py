@@ -2,12 +2,13 @@
 
 import asyncio
 import fcntl
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from migration.errors import ConfigurationError
+from migration.executions import load_counters
 from migration.jobs import Job
 from migration.ledger import Ledger
 from migration.plan_format import PlanSummary
@@ -15,6 +16,7 @@ from migration.plans import Plan
 from migration.reconciliation import load_reconciliation
 from migration.runs import RunRecord, RunState
 from migration.state import JobState, RunPaths
+from migration.stop_policy import Counters, progress, reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class JobStanding:
     done: int | None = None
     pending: int | None = None
     flagged: int | None = None
+    counters: Counters = field(default_factory=Counters)
+    stop_policy: str = ""
+    """How far the job is on the way to its end, or why it is complete; "" without a stop policy."""
 
     def to_json(self) -> dict[str, Any]:
         """What `status --json` prints of a job."""
@@ -46,6 +51,8 @@ class JobStanding:
             "done": self.done,
             "pending": self.pending,
             "flagged": self.flagged,
+            "counters": self.counters.to_json(),
+            "stop_policy": self.stop_policy,
             "report": str(report) if report else None,
         }
 
@@ -55,6 +62,7 @@ class JobStanding:
         why = self.reason or ""
         if self.resume_at:
             why += f" (continues from {self.resume_at:%Y-%m-%d %H:%M} UTC on)"
+        why = "; ".join(words for words in (why, self.stop_policy) if words)
         return [
             self.job,
             self.state,
@@ -64,12 +72,20 @@ class JobStanding:
         ]
 
 
+def states_of(state_folder: Path, name: str | None = None) -> list[JobState]:
+    """The states of the job named and of its children, or of all jobs. ConfigurationError `job-not-found`."""
+    if name is not None:
+        state = _existing(state_folder, name)
+        return [state, *state.children()]
+    jobs = [JobState(path.parent) for path in sorted(state_folder.glob("*/job.json"))]
+    return [one for state in jobs for one in (state, *state.children())]
+
+
 def job_standings(state_folder: Path, name: str | None = None) -> list[JobStanding]:
     """Every job but the children of others, or the one named and its children. ConfigurationError `job-not-found` for
     one that does not exist."""
     if name is not None:
-        state = _existing(state_folder, name)
-        return [_standing(one) for one in (state, *state.children())]
+        return [_standing(one) for one in states_of(state_folder, name)]
     if not state_folder.is_dir():
         return []
     return [_standing(JobState(path)) for path in sorted(state_folder.iterdir()) if (path / "job.json").is_file()]
@@ -106,11 +122,26 @@ def _existing(state_folder: Path, name: str) -> JobState:
 
 
 def _standing(state: JobState) -> JobStanding:
+    counters = load_counters(state.executions)
+    return replace(_last_run(state), counters=counters, stop_policy=_stop_policy(state, counters))
+
+
+def _stop_policy(state: JobState, counters: Counters) -> str:
+    try:
+        job = state.load_job()
+    except ConfigurationError as error:
+        return error.message
+    complete = reached(job.stop_policy, counters, datetime.now(job.schedule.zone).date())
+    return f"complete {complete}" if complete else progress(job.stop_policy, counters)
+
+
+def _last_run(state: JobState) -> JobStanding:
     runs = [run for run in state.runs() if run.run_record.is_file()]
     if not runs:
         return JobStanding(job=state.job_name, state="new")
     run, record = runs[-1], RunRecord.load(runs[-1])
     died = record.state is RunState.RUNNING and not _is_locked(state)
+    numbers = _numbers(state, run, record)
     return JobStanding(
         job=state.job_name,
         state="interrupted" if died else record.state.value,
@@ -118,7 +149,10 @@ def _standing(state: JobState) -> JobStanding:
         started_at=record.started_at,
         reason="its process died; the next run continues" if died else record.reason,
         resume_at=record.resume_at,
-        **_numbers(state, run, record),
+        source_files=numbers.get("source_files"),
+        done=numbers.get("done"),
+        pending=numbers.get("pending"),
+        flagged=numbers.get("flagged"),
     )
 
 
