@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,8 @@ def _read_yaml(text: str) -> JobText:
 
     read = JobText()
     try:
-        top = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings(action="ignore"):
+            top = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = "there is a second document" if "another document" in str(error.problem) else error.problem
@@ -88,7 +90,7 @@ def _read_yaml(text: str) -> JobText:
     except (YAMLError, RecursionError) as error:
         read.problems.append(JobProblem("", f"this is not YAML: {str(error).splitlines()[0]}"))
         return read
-    if top is None or str(top.tag) != "tag:yaml.org,2002:map":
+    if top is None or _kind(top) != "map":
         read.problems.append(JobProblem("", "a job is one object: lines of 'key: value'", 1))
         return read
     read.values = _Reader(read).value(top, ())
@@ -167,7 +169,7 @@ class _Reader:
             self._problem(place, why, node)
             return None
         self._seen.add(id(node))
-        kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
+        kind = _kind(node)
         if kind == "map":
             return self._mapping(node, place)
         if kind == "seq":
@@ -175,7 +177,11 @@ class _Reader:
         if kind in ("str", "timestamp"):
             return _whole(node.value)
         if kind in ("int", "float", "bool", "null"):
-            return _scalar(kind, node.value)
+            try:
+                return _scalar(kind, node.value)
+            except ValueError:
+                self._problem(place, "is not a number that a job could hold", node)
+                return None
         self._problem(place, f"has the tag {node.tag}; a job is plain data", node)
         return None
 
@@ -202,6 +208,19 @@ class _Reader:
         """An alias begins where it is, what it stands for elsewhere; so the line is that of the key."""
         known = self._read.lines.get(place) if message.startswith("is an alias") else None
         self._read.problems.append(JobProblem(key_text(place), message, known or node.start_mark.line + 1))
+
+
+_KINDS = {
+    "MappingNode": ("map",),
+    "SequenceNode": ("seq",),
+    "ScalarNode": ("str", "timestamp", "int", "float", "bool", "null"),
+}
+
+
+def _kind(node: Node) -> str:
+    """The name of the node's tag, if it is one that such a node may have; else empty."""
+    kind = str(node.tag).removeprefix("tag:yaml.org,2002:")
+    return kind if kind in _KINDS.get(type(node).__name__, ()) else ""
 
 
 def _whole(text: str) -> str:

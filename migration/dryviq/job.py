@@ -100,7 +100,7 @@ def _kind(work: Converting, key: str, value: Any) -> None:
         work.map_to(key, value, "kind", value)
         return
     why = _OTHER_KINDS.get(str(value), "there are the kinds transfer, folder_mapping and company")
-    if value in _OTHER_KINDS or "convention" in str(value) or "drive" in str(value):
+    if str(value) in _OTHER_KINDS or "convention" in str(value) or "drive" in str(value):
         work.not_applicable(key, value, why)
     else:
         work.unknown(key, value, why)

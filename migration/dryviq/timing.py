@@ -116,8 +116,8 @@ def clock_text(value: Any) -> str | None:
 
 def _span(work: Converting, name: str, value: Any, place: str) -> None:
     number, unit = (value.get("value"), value.get("unit")) if isinstance(value, Mapping) else (None, None)
-    is_known = isinstance(value, Mapping) and set(value) <= {"value", "unit"} and unit in _SECONDS
-    if not is_known or not isinstance(number, int | float) or isinstance(number, bool) or number <= 0:
+    is_known = isinstance(value, Mapping) and set(value) <= {"value", "unit"} and str(unit) in _SECONDS
+    if not is_known or not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < 1e9:
         work.unknown(name, value, f"an object with value and unit ({', '.join(_SECONDS)})")
         return
     seconds = round(number * _SECONDS[str(unit)])

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from migration.dryviq import Conversion, Verdict, convert, is_dryviq
+from migration.errors import ConfigurationError
 from migration.job_files import job_as_yaml
 from migration.job_problems import job_from_values
 from migration.job_text import read_job_text
@@ -161,6 +165,38 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
         "schedule.repeat_interval",
     }  # fmt: skip
     assert job_from_values(conversion.values).rules.conflict_resolution == "copy"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["transfer", "m"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def branches(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if place:
+        yield place
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        yield from branches(part, (*place, key))
+
+
+WHOLE = sample("everything.json")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(list(branches(WHOLE))), anything)
+def test_whatever_stands_in_a_field_is_told_and_breaks_nothing(place: tuple[Any, ...], value: Any) -> None:
+    body = json.loads(json.dumps(WHOLE))
+    holder = body
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    conversion = convert(body)
+    assert all(one.text for one in conversion.fields)
+    with suppress(ConfigurationError):
+        job_from_values(conversion.values)
 
 
 def test_connections_that_are_not_named_are_asked_for() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.cli.job_options import JobOptions
@@ -82,6 +82,9 @@ performance: {parallel_writes: 0}
         (LEAST + "rules: &x {trust_mode: on}\nperformance: *x\n", "line 5: performance is an alias"),
         (LEAST + "rules: !!python/object:os.system {}\n", "line 4: rules has the tag"),
         (LEAST + "---\n" + LEAST, "line 4: this is not YAML: there is a second document"),
+        ("name: !!int b\n", "line 1: name is not a number"),
+        ("name: &x {a: &x 1}\nsource: !!int [1]\n", "line 2: source has the tag"),
+        (f"name: {'9' * 5000}\n", "line 1: name is not a number"),
         ("name: [\n", "this is not YAML"),
         ("- name\n", "line 1: a job is one object"),
         ("", "line 1: a job is one object"),
@@ -133,6 +136,30 @@ def test_what_is_written_is_read_again(values: dict[str, Any]) -> None:
     assert read_job_text(json.dumps(values), as_json=True).values == values
     read = read_job_text(job_yaml(values))
     assert (read.values, read.problems) == (values, [])
+
+
+PIECES = [
+    *("a", ":", "- ", "{", "}", "[", "]", ",", "'", '"', "#", "&x", "*x", "!!int ", "!!map ", "!t ", "? ", "|", ">"),
+    *("0o8", "0x", "1:30", "-.inf", "1e", "~", "<<", "2026-13-45", "\ufeff", "\\", "=", "0b1", "9" * 5000),
+    *(" ", "\n", "\t", "---\n", "%YAML 1.1\n---\n"),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join), st.booleans())
+def test_any_text_is_read_or_its_problems_are_told(text: str, as_json: bool) -> None:
+    read = read_job_text(text, as_json=as_json)
+    assert isinstance(read.values, dict)
+    assert read.values or read.problems or not text.strip() or "{" in text
+
+
+def test_deep_nesting_is_told(tmp_path: Path) -> None:
+    for text, name in (
+        ("a: " + "[" * 60 + "]" * 60, "a.yaml"),
+        ("[" * 100_000, "a.json"),
+        ("a: " + "{b: " * 900, "a.yaml"),
+    ):
+        assert refusal(tmp_path, text, name)
 
 
 def changed(*changes: str) -> Job:
