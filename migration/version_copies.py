@@ -94,7 +94,7 @@ class VersionSteps:
             if left_out is not None:
                 return left_out
         action = replace(action, size_bytes=entry.size_bytes, modified_at=entry.modified_at)
-        return replace(work, action=action, entry=replace(entry, path=work.entry.path))
+        return replace(work, action=action, entry=entry)
 
     async def _on_top(self, work: Work) -> Action:
         """The action expecting what the last of the steps before it has left at the path, if one of them did."""
