@@ -8,6 +8,7 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.approval import PAUSES
 from flows.children import ChildWork, Rounds, failure, what_is_left
 from flows.gate import gate_of
 from flows.running import carried_out
@@ -47,6 +48,8 @@ async def company(
     simulated = what == "migrate" and (simulate or job.simulation_mode)
     work = ChildWork(what, _parameters(what, plan_anew=plan_anew, simulated=simulated), simulated)
     async with AsyncExitStack() as stack:
+        # A child that waited for an answer would hold up the others: it ends, and its plan is approved by its id.
+        stack.callback(PAUSES.reset, PAUSES.set(False))
         waiting = _Waiting()
         shares = Shares(
             stack,
