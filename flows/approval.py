@@ -43,7 +43,7 @@ class WaitsForApproval(StoppedResumable):
     """The plan is made and changes something, and nobody has approved it yet."""
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__("the plan waits for approval")
+        super().__init__(f"the plan {plan.summary.plan_id[:12]} waits for approval")
         self.plan = plan
 
 
