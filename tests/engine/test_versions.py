@@ -9,7 +9,9 @@ from connectors.filesystem.settings import FilesystemSettings
 from connectors.shared.services import Services
 from migration.actions import ActionKind
 from migration.contract import Source
+from migration.entries import EntryKind
 from migration.plans import Plan
+from migration.rules import TransferType
 from tests.connectors.procore_place import ProcorePlace
 from tests.connectors.procore_support import SimulatorClock, calls
 from tests.engine.support import MODIFIED, Bench, a_job
@@ -58,6 +60,11 @@ async def versions_of(place: ProcorePlace, name: str) -> list[bytes]:
 
 def planned(bench: Bench) -> dict[str, int]:
     return dict(Plan.load(bench.state.runs()[-1]).summary.counts)
+
+
+def deleted_files(bench: Bench) -> list[str]:
+    actions = Plan.load(bench.state.runs()[-1]).actions([ActionKind.DELETE])
+    return ["/".join(action.source_path) for action in actions if action.entry_kind is EntryKind.FILE]
 
 
 async def test_versions_become_files_and_the_next_run_is_quiet(
@@ -172,3 +179,34 @@ async def test_a_limit_keeps_the_newest(tmp_path: Path, procore_simulator: Proco
     bench = to_disk(tmp_path, place, versioning={"preserve": "native", "from_source": 2})
     await accounted_run(bench)
     assert bench.found() == {"Plans/a.pdf": b"third", "Plans/a (v2).pdf": b"second one"}
+
+
+async def test_neither_publishing_nor_going_both_ways_touches_the_files_of_versions(
+    tmp_path: Path, procore_simulator: ProcoreSimulators
+) -> None:
+    (place,) = a_place(procore_simulator)
+    await plant(place, "a.pdf", b"first", b"second one")
+    bench = to_disk(tmp_path, place)
+    await accounted_run(bench)
+    expected = bench.found()
+    for transfer_type in ("publish", "sync"):
+        bench.job = bench.job.model_copy(update={"transfer_type": TransferType(transfer_type)})
+        account, _ = await accounted_run(bench)
+        assert account.adds_up, account.unexplained
+        assert planned(bench).keys() <= {"skip"}
+    assert bench.found() == expected
+    assert len(await place.everything()) == 1
+
+
+async def test_a_file_is_moved_once_its_versions_are_there(
+    tmp_path: Path, procore_simulator: ProcoreSimulators
+) -> None:
+    (place,) = a_place(procore_simulator)
+    await plant(place, "a.pdf", b"first", b"second one")
+    bench = to_disk(tmp_path, place)
+    bench.job = bench.job.model_copy(update={"transfer_type": TransferType.MOVE})
+    await accounted_run(bench)
+    assert (deleted_files(bench), planned(bench)[ActionKind.ADD_VERSION]) == ([], 1)
+    await accounted_run(bench)
+    assert deleted_files(bench) == ["Plans/a.pdf"]
+    assert ActionKind.ADD_VERSION not in planned(bench)
