@@ -89,7 +89,8 @@ def judged(account: Reconciliation, stopped: StoppedResumable | None) -> tuple[E
     if different:
         return EndState.WRONG, f"{done}, but verification found {different:,} that differ or are missing."
     if stopped is not None:
-        return EndState.PENDING, f"{left:,} pending: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
+        pending = max(left, account.left)
+        return EndState.PENDING, f"{pending:,} pending: {stopped.reason}. {resume_sentence(stopped.resume_at)}"
     if files["pending"]:
         return EndState.PENDING, f"{left:,} pending: they have not been reached yet. {resume_sentence(None)}"
     if left:

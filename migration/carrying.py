@@ -81,14 +81,19 @@ class Carrying:
         return self._attempts.used_up(action, latest, self._clock.now())
 
     async def carry_out(
-        self, steps: Iterable[Step], carry: Callable[[Step, Slot], Awaitable[Copied]], *, done_before: int = 0
+        self,
+        steps: Iterable[Step],
+        carry: Callable[[Step, Slot], Awaitable[Copied]],
+        *,
+        done_before: int = 0,
+        may_halt: bool = True,
     ) -> BatchResult:
         """Carry every step out, as many at a time as the job allows; each outcome is durable before this returns.
 
         Raises StoppedResumable (BudgetExhausted included) when the run is to stop: what was in flight is finished or
         undone, the rest stays pending. Raises FatalError when the run cannot go on, `halted` when the job's
-        failure_policy is halt and something failed, `unreachable` when a system is gone. Cancelled, it undoes what is
-        in flight.
+        failure_policy is halt and something failed (unless `may_halt` is False), `unreachable` when a system is gone.
+        Cancelled, it undoes what is in flight.
         """
         batch = _Batch(self._clock, done_before=done_before)
 
@@ -98,7 +103,11 @@ class Carrying:
             await self.finisher.finish(copied)
             batch.add(copied.outcome)
             self._heard(copied.outcome)
-            if self._halt_on_failure and copied.outcome.word in (OutcomeWord.FLAGGED, OutcomeWord.RETRYING):
+            if (
+                may_halt
+                and self._halt_on_failure
+                and copied.outcome.word in (OutcomeWord.FLAGGED, OutcomeWord.RETRYING)
+            ):
                 self._flight.end(_halted(copied.outcome))
             if is_lost:
                 self._flight.end(_out_of_reach(copied.outcome))

@@ -106,7 +106,8 @@ class Removal:
             now, error = self._clock.now(), ItemError(reason, message)
             return _not_done(action, failed(action, next_attempt(action, latest), now, now, error))
 
-        return await self._carrying.carry_out([one for one in todo if not is_done(one, latest)], leave)
+        left = [one for one in todo if not is_done(one, latest)]
+        return await self._carrying.carry_out(left, leave, may_halt=False)
 
     async def remove_files(self, deletions: Sequence[Deletion]) -> BatchResult:
         """Delete the files that have no final outcome yet. Raises as `Carrying.carry_out`."""
@@ -291,9 +292,10 @@ async def _occupied(end: End, tops: Iterable[PathParts], kept: set[PathParts]) -
                     path = (*top, *entry.path)
                     if entry.is_file or path in kept:
                         occupied.update(_around(path))
-        except ConfigurationError as error:
+        except ConfigurationError:
+            # It is gone, which is as good; or something else is there now, which stays.
             if await end.writable.stat(end.place(top)) is not None:
-                raise ItemError(error.code, error.message, fix=error.fix) from error
+                occupied.add(top)
     return occupied
 
 

@@ -24,6 +24,7 @@ from migration.ledger import Latest, Ledger, Staged
 from migration.memory import BytePool
 from migration.progress import Phase, ProgressListener
 from migration.rearranging import Mover, independent
+from migration.rules import TransferType
 from migration.runs import Run
 from migration.sameness import Renamed
 from migration.sides import Ends, ends_of
@@ -74,6 +75,7 @@ class Transfer:
         )
         self._clock = clock
         self._versions = VersionSteps(self._ends, ledger, run.run_id, run.paths.versions)
+        self._written_to = tuple(Side) if job.transfer_type is TransferType.SYNC else (Side.DESTINATION,)
         self._stack = AsyncExitStack()
         self._pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="hash")
         memory = BytePool(job.performance.bytes_in_memory_max)
@@ -104,7 +106,8 @@ class Transfer:
             if destination.root:
                 await destination.writable.make_folder(destination.root)
             if self._run.after_crash:
-                for end in self._ends.values():
+                for side in self._written_to:
+                    end = self._ends[side]
                     if isinstance(end.connector, StagedSweep):
                         await end.connector.sweep_staged(end.root)
                 self._run.swept()

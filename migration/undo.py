@@ -16,6 +16,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from migration.actions import OutcomeWord
 from migration.baseline import BASELINE_SCHEMA
 from migration.carrying import Carrying, is_done, next_attempt
 from migration.clock import Clock
@@ -38,6 +39,8 @@ from migration.undoing import How, Undoing, count_created, load_undoings
 FORMAT_VERSION = 1
 TOLD_MAX = 1_000
 ROWS_AT_ONCE = 50_000
+UNLIMITED = 10**9
+"""What cannot be undone now may be tried as often as somebody likes."""
 
 
 def undo_id(run_id: str) -> str:
@@ -111,9 +114,8 @@ class Undo:
         self._clock = clock
         self._undo_id = undo_id(plan.run.run_id)
         self._ends: Ends = ends_of(job, source, destination)
-        patient = job.model_copy(
-            update={"rules": job.rules.model_copy(update={"failure_policy": FailurePolicy.CONTINUE})}
-        )
+        rules = job.rules.model_copy(update={"failure_policy": FailurePolicy.CONTINUE})
+        patient = job.model_copy(update={"rules": rules, "attempts_max": UNLIMITED})
         self._carrying = Carrying(
             self._ends, ledger, self._undo_id, patient, phase=Phase.UNDO, clock=clock, progress=progress, at=at
         )
@@ -161,7 +163,7 @@ class Undo:
         for undoings in load_undoings(self._plan):
             for undoing in undoings:
                 known = latest.get(undoing.action.action_id)
-                word = "pending" if known is None else "undone" if known.word.terminal else "left"
+                word = "pending" if known is None else "left" if known.word is OutcomeWord.RETRYING else "undone"
                 counts[word] += 1
                 if word == "left" and known is not None and len(left) < TOLD_MAX:
                     left.append(_told(undoing, known.reason or ""))

@@ -1,7 +1,8 @@
 """What of a run can be undone: its deletions, what it replaced and what it renamed, newest first."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +38,7 @@ class Undoing:
     """One thing to be undone."""
 
     action: Action
+    """The run's, with an id of its own."""
     how: How
     path: PathParts
     """Where the entry is, or was, from the job's root on the action's side; the name as that side kept it."""
@@ -82,7 +84,13 @@ def _undoings(batch: pa.RecordBatch, destination_system: str) -> Iterator[Undoin
     actions = to_actions(pa.Table.from_arrays(arrays, names=PLAN_SCHEMA.names), destination_system)
     columns = [values(batch.column(f"o_{name}")) for name in _OUTCOME]
     for action, *outcome in zip(actions, *columns, strict=True):
-        yield _undoing(action, dict(zip(_OUTCOME, outcome, strict=True)))
+        own = replace(action, action_id=_id_of_undoing(action.action_id))
+        yield _undoing(own, dict(zip(_OUTCOME, outcome, strict=True)))
+
+
+def _id_of_undoing(action_id: str) -> str:
+    """An id of its own, so that attempts to undo something never count as attempts to do it."""
+    return hashlib.sha256(f"undo {action_id}".encode()).hexdigest()[:32]
 
 
 def _undoing(action: Action, outcome: dict[str, Any]) -> Undoing:

@@ -40,7 +40,8 @@ _JUDGED = """
            coalesce(o.message, p.detail, CASE WHEN named_there THEN 'named by the destination' END) AS message,
            CASE p.kind WHEN 'skip' THEN 'skipped' WHEN 'flag' THEN 'flagged' ELSE coalesce(o.word, 'pending') END
                AS word
-    FROM plan AS p LEFT JOIN outcomes AS o USING (action_id) WHERE p.entry_kind = 'file'
+    FROM plan AS p LEFT JOIN outcomes AS o USING (action_id)
+    WHERE p.entry_kind = 'file' AND (coalesce(p.accounts, true) OR o.word IN ('flagged', 'retrying'))
 """
 
 
