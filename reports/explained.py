@@ -131,7 +131,7 @@ def _skipped(explanation: Explanation, decision: Decision) -> tuple[str, str, st
 def _done(decision: Decision, last: Attempt) -> tuple[str, str, str]:
     where = _SIDES[decision.side]
     if decision.kind == ActionKind.DELETE:
-        undo = f"sitehaul undo brings back what run {decision.run_id} removed." if last.trashed else ""
+        undo = f"sitehaul undo --run {decision.run_id} brings back what that run removed." if last.trashed else ""
         trash = ", it is in the trash" if last.trashed else ""
         return "deleted", f"deleted {where} by run {decision.run_id}{trash}", undo
     if decision.kind == ActionKind.RENAME:

@@ -87,6 +87,8 @@ REASONS = {
     "not-found": "not there",
     "not-a-file": "not a file",
     "not-a-folder": "not a folder",
+    "not-kept": "what the run replaced was not kept",
+    "no-versions": "the system has kept the version before, but does not let it be read",
     "not-restorable": "cannot be brought back any more",
     "parent-missing": "the folder around it is not there",
     "permission-denied": "the rights of the connection do not suffice",
