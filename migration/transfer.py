@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -28,7 +29,7 @@ from migration.rules import TransferType
 from migration.runs import Run
 from migration.sameness import Renamed
 from migration.sides import Ends, ends_of
-from migration.version_copies import LeftOut, VersionSteps, in_rounds
+from migration.version_copies import LeftOut, VersionSteps, in_rounds, replacing_as_planned
 
 __all__ = ["BatchResult", "Transfer", "Work", "load_batches"]
 
@@ -198,4 +199,5 @@ class Transfer:
             return Copied(failed(work.action, attempt, now, now, error), None, side=work.action.side)
         if isinstance(ready, LeftOut):
             return Copied(ready.outcome(work.action, attempt, self._clock), None, side=work.action.side)
-        return await copier.copy(ready, attempt, published, slot)
+        copied = await copier.copy(ready, attempt, published, slot)
+        return replace(copied, outcome=replacing_as_planned(copied.outcome, work)) if work.follows else copied

@@ -146,6 +146,15 @@ class VersionSteps:
         return versions
 
 
+def replacing_as_planned(outcome: Outcome, work: Work) -> Outcome:
+    """The outcome of a step that came on top of others, with what the plan saw at the path as the version that was
+    replaced: undoing brings that back, not the step before."""
+    expected = work.action.expected
+    if outcome.replaced_version_id is None:
+        return outcome
+    return replace(outcome, replaced_version_id=None if expected is None else expected.ref.version_id)
+
+
 def numbered(versions: Sequence[Entry]) -> dict[int, Entry]:
     """Versions, oldest first, by their number: the system's, or counted from 1 where it has none."""
     return {version.version_number or place: version for place, version in enumerate(versions, start=1)}

@@ -4,6 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from connectors.filesystem.connector import FilesystemConnector
 from connectors.filesystem.settings import FilesystemSettings
 from connectors.shared.services import Services
@@ -60,6 +62,14 @@ async def versions_of(place: ProcorePlace, name: str) -> list[bytes]:
 
 def planned(bench: Bench) -> dict[str, int]:
     return dict(Plan.load(bench.state.runs()[-1]).summary.counts)
+
+
+def replaced_versions(bench: Bench) -> list[tuple[str | None, str | None]]:
+    """What the copies of the last run say they replaced, and what the plan saw there."""
+    run = bench.state.runs()[-1]
+    said = {row["action_id"]: row["replaced_version_id"] for row in pq.read_table(run.outcomes).to_pylist()}
+    copies = Plan.load(run).actions([ActionKind.COPY])
+    return [(said[one.action_id], one.expected.ref.version_id if one.expected else None) for one in copies]
 
 
 def deleted_files(bench: Bench) -> list[str]:
@@ -169,6 +179,8 @@ async def test_versions_stay_versions_where_they_are_kept(tmp_path: Path, procor
     await plant(place, "a.pdf", b"fourth", b"fifth", after=3)
     await accounted_run(bench, other.connector())
     assert await versions_of(other, "a.pdf") == [b"first", b"second one", b"third", b"fourth", b"fifth"]
+    ((said, seen),) = replaced_versions(bench)
+    assert said == seen is not None
     again, _ = await accounted_run(bench, other.connector())
     assert again.total.files["skipped"] == 1
 
