@@ -4,6 +4,8 @@ A deployment of its own, because deploying prefect.yaml again replaces the sched
 `ensure_server` comes first.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -100,7 +102,7 @@ def remove_schedule(job_name: str) -> bool:
         return True
 
 
-def _read(client: "SyncPrefectClient", name: str) -> "DeploymentResponse | None":
+def _read(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -109,7 +111,7 @@ def _read(client: "SyncPrefectClient", name: str) -> "DeploymentResponse | None"
         return None
 
 
-def _schedules(job: Job) -> "list[DeploymentScheduleCreate]":
+def _schedules(job: Job) -> list[DeploymentScheduleCreate]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
