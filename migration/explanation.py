@@ -3,7 +3,9 @@
 Reads files only; nothing is asked of either system.
 """
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,10 +23,10 @@ from migration.inventory_format import read_path, to_entries
 from migration.judgement import VERIFICATION_SCHEMA
 from migration.ledger import Ledger
 from migration.plan_format import PLAN_SCHEMA
-from migration.plans import Plan
 from migration.run_queries import connect, define
 from migration.state import JobState, RunPaths
 from migration.stored_text import from_stored, to_stored
+from migration.undo import undo_id
 
 NEAR = 5
 """How many paths are suggested when nothing has the one that was asked for."""
@@ -74,6 +76,8 @@ class Decision:
     version_number: int | None
     attempts: tuple[Attempt, ...]
     finding: Finding | None
+    undone: tuple[Attempt, ...]
+    """Tries to undo it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,20 +114,18 @@ class Explanation:
 
 async def explain(state: JobState, asked: str, *, roots: Sequence[PathParts] = ()) -> Explanation:
     """What is known of the entry with this id or path (parts joined by `/`) on either side; `roots` are places that the
-    path may begin with. Runs whose files are damaged are left out.
+    path may begin with. Raises PlanError `run-unreadable` naming the run whose files are damaged.
     """
     runs = [run for run in state.runs() if run.run_record.is_file()]
     wanted = _Wanted.of(asked, roots)
     for run in reversed(runs):
-        with connect(run) as database:
-            _define(database, run, state)
+        with _opened(run, state) as database:
             wanted.learn(database)
     told: list[tuple[RunPaths, dict[str, Any]]] = []
     listed: dict[Side, tuple[Side, str, Entry]] = {}
     now = None
     for run in runs:
-        with connect(run) as database:
-            _define(database, run, state)
+        with _opened(run, state) as database:
             rows = wanted.rows(database, _DECISIONS)
             told += [(run, row) for row in rows]
             for side, entry in wanted.entries(database):
@@ -193,6 +195,21 @@ class _Wanted:
         }
 
 
+@contextmanager
+def _opened(run: RunPaths, state: JobState) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The files of a run as views."""
+    try:
+        with connect(run) as database:
+            _define(database, run, state)
+            yield database
+    except duckdb.Error as error:
+        raise PlanError(
+            "run-unreadable",
+            f"The files of run {run.run_id} cannot be read: {error}.",
+            fix=f"Move {run.folder} away; what it says is then missing.",
+        ) from error
+
+
 def _define(database: duckdb.DuckDBPyConnection, run: RunPaths, state: JobState) -> None:
     define(database, "source", _parts(run.source_inventory), SCHEMA)
     define(database, "destination", _parts(run.destination_inventory), SCHEMA)
@@ -223,11 +240,12 @@ async def _decision(state: JobState, run: RunPaths, row: dict[str, Any]) -> Deci
         version_number=row["version_number"],
         attempts=await _attempts(state, run.run_id, row["action_id"]),
         finding=_finding(row),
+        undone=await _attempts(state, undo_id(run.run_id), row["action_id"]),
     )
 
 
 def _planned_at(run: RunPaths) -> datetime:
-    return Plan.load(run).summary.made_at
+    return datetime.fromisoformat(json.loads(run.plan_summary.read_text("utf-8"))["made_at"])
 
 
 def _finding(row: dict[str, Any]) -> Finding | None:
@@ -282,8 +300,7 @@ def _whereabouts(rows: list[dict[str, Any]]) -> Whereabouts | None:
 
 def _near(runs: Sequence[RunPaths], state: JobState, wanted: _Wanted) -> tuple[PathParts, ...]:
     for run in reversed(runs):
-        with connect(run) as database:
-            _define(database, run, state)
+        with _opened(run, state) as database:
             found = database.execute(_NEAR, [wanted.texts[-1], wanted.texts[-1], NEAR]).fetchall()
         if found:
             return tuple(read_path(path) for (path,) in found)

@@ -49,6 +49,8 @@ def told(explanation: Explanation) -> Iterator[str]:
             yield f"  {tried(attempt, decision)}"
         if decision.finding is not None:
             yield f"  {found(decision.finding)}"
+        for attempt in decision.undone:
+            yield f"  undoing it, {tried(attempt, decision)}"
     _, sentence, help_ = conclusion(explanation)
     yield f"Now: {sentence}"
     if help_:
@@ -91,7 +93,7 @@ def found(finding: Finding) -> str:
 def conclusion(explanation: Explanation) -> tuple[str, str, str]:
     """Where the entry is now or why not: one word for scripts, a sentence, and what a person can do (or nothing).
 
-    The words: arrived, not_reached, failing, flagged, left_out, deleted, renamed, only_listed.
+    The words: arrived, not_reached, failing, flagged, left_out, deleted, renamed, undone, only_listed.
     """
     decision = _decisive(explanation)
     if decision is None:
@@ -130,6 +132,9 @@ def _skipped(explanation: Explanation, decision: Decision) -> tuple[str, str, st
 
 def _done(decision: Decision, last: Attempt) -> tuple[str, str, str]:
     where = _SIDES[decision.side]
+    if decision.undone and OutcomeWord(decision.undone[-1].word) in (OutcomeWord.SUCCEEDED, OutcomeWord.REVISED):
+        when = words.moment(decision.undone[-1].finished_at)
+        return "undone", f"what run {decision.run_id} did {where} was undone, {when}", ""
     if decision.kind == ActionKind.DELETE:
         undo = f"sitehaul undo --run {decision.run_id} brings back what that run removed." if last.trashed else ""
         trash = ", it is in the trash" if last.trashed else ""
@@ -246,6 +251,7 @@ def _decision(one: Decision) -> dict[str, Any]:
             }
             for attempt in one.attempts
         ],
+        "undone": [attempt.word for attempt in one.undone],
         "verification": None
         if one.finding is None
         else {

@@ -11,11 +11,13 @@ import pytest
 
 from migration.actions import Action, Outcome, OutcomeWord
 from migration.entries import Ref
+from migration.errors import PlanError
 from migration.explanation import Explanation, explain
 from migration.judgement import VERIFICATION_SCHEMA
 from migration.ledger import Ledger
 from migration.plans import Plan
 from migration.state import write_json_atomically
+from migration.undo import undo_id
 from reports.explained import conclusion, to_json, told
 from tests.unit.planning_support import NOW, Desk, a_job
 
@@ -136,3 +138,23 @@ async def test_what_is_not_known_has_suggestions(story: Story) -> None:
     assert lines[0] == "Nothing is known of A/aa.pdf in this job."
     assert "  Did you mean: A/a.pdf" in lines
     assert to_json(explanation)["state"] == "unknown"
+
+
+async def test_what_was_undone_is_told(story: Story) -> None:
+    await story.tried("B/d.pdf", OutcomeWord.SUCCEEDED)
+    action = story.action("B/d.pdf")
+    async with Ledger.open(story.desk.state.ledger) as ledger:
+        outcome = Outcome(
+            action_id=action.action_id, attempt=1, started_at=NOW, finished_at=NOW, word=OutcomeWord.SUCCEEDED
+        )
+        await ledger.record(undo_id(story.plan.run.run_id), [outcome])
+    explanation = await story.explained("B/d.pdf")
+    assert any("undoing it, try 1" in line for line in told(explanation))
+    state, sentence, _ = conclusion(explanation)
+    assert state == "undone" and sentence.startswith("what run run0 did at the destination was undone")
+
+
+async def test_a_damaged_run_is_named(story: Story) -> None:
+    story.plan.run.plan.write_bytes(b"no parquet")
+    with pytest.raises(PlanError, match="run0"):
+        await story.explained("B/d.pdf")
