@@ -27,6 +27,7 @@ from migration.plan_queries import (
     define_moved,
     define_rows,
     define_tables,
+    files_named_like_folders,
     folder_links,
     folder_rows,
     known_entries,
@@ -53,6 +54,7 @@ from migration.state import RunPaths
 from migration.stored_text import from_stored
 from migration.taking_part import FileFacts, taking_part
 from migration.tree_moves import Move, file_moves
+from migration.version_manifest import KnownVersions
 from migration.version_rows import VersionRows
 
 _SORTED = ".sorted-"
@@ -75,6 +77,8 @@ class Inputs:
     """The destination's."""
     decisions: Decisions = field(default_factory=Decisions)
     accounts: WhoIsWho | None = None
+    versions_at_source: KnownVersions = field(default_factory=dict)
+    """What sidecars at the source say of files that are earlier versions of others."""
     now: datetime
 
     @property
@@ -123,6 +127,7 @@ class _Making:
     """One plan in the making."""
 
     def __init__(self, database: duckdb.DuckDBPyConnection, folder: Path, inputs: Inputs, noted: Noted) -> None:
+        self._database = database
         self._inputs = inputs
         self._noted = noted
         self._rules = inputs.job.rules
@@ -134,7 +139,11 @@ class _Making:
         define_rows(database, inputs.source, inputs.destination, inputs.baseline)
         self._known = known_entries(database)
         self.versions = VersionRows(
-            inputs.job, inputs.source_capabilities, inputs.capabilities, inputs.source.header.system
+            inputs.job,
+            inputs.source_capabilities,
+            inputs.capabilities,
+            inputs.source.header.system,
+            inputs.versions_at_source,
         )
         self.versions.look(database)
         noted.root_ids = (root_id(database, "source_rows"), root_id(database, "destination_rows"))
@@ -169,6 +178,8 @@ class _Making:
                 destination_wins=self._rules.conflict_resolution is ConflictResolution.DESTINATION,
                 adopts=self._adopts,
             ),
+            files_here=files_named_like_folders(self._database, Side.SOURCE) if self._adopts else {},
+            files_there=files_named_like_folders(self._database, Side.DESTINATION) if inputs.both_ways else {},
         )
 
     def _define_moved(self, database: duckdb.DuckDBPyConnection) -> None:

@@ -30,6 +30,7 @@ from migration.runs import job_digest
 from migration.security_maps import WhoIsWho
 from migration.state import RunPaths, write_json_atomically
 from migration.stored_text import from_stored
+from migration.version_manifest import KnownVersions
 
 __all__ = ["PLAN_SCHEMA", "Plan", "PlanSummary", "write_plan"]
 
@@ -101,12 +102,14 @@ def write_plan(
     now: datetime,
     decisions: Decisions | None = None,
     accounts: WhoIsWho | None = None,
+    versions_at_source: KnownVersions | None = None,
 ) -> Plan:
     """Decide what the run will do and write plan.parquet and plan.json: the same inputs give the same bytes.
 
     `baseline` is the job's baseline file; one that is not there or was made for other places is not used. `decisions`
-    are people's about flagged files; `accounts` flags files of people whom the job's map does not name. Both files
-    appear complete or not at all, plan.json last. Raises PlanError for inventories or a baseline that cannot be planned
+    are people's about flagged files; `accounts` flags files of people whom the job's map does not name;
+    `versions_at_source` is what sidecars say of files that are versions. Both files appear complete or not at all,
+    plan.json last. Raises PlanError for inventories or a baseline that cannot be planned
     from, ConfigurationError for a filter that means nothing.
     """
     used_baseline = baseline if baseline is not None and usable_baseline(baseline, job) else None
@@ -120,6 +123,7 @@ def write_plan(
         capabilities=destination_capabilities,
         decisions=decisions or Decisions(),
         accounts=accounts,
+        versions_at_source=versions_at_source or {},
         now=now,
     )
     noted = Noted()

@@ -16,12 +16,13 @@ import pyarrow as pa
 from migration.actions import ActionKind, Side, action_id_of
 from migration.capabilities import Capabilities
 from migration.entries import EntryKind, PathParts
-from migration.inventory_format import PATH, stored_path
+from migration.inventory_format import PATH, read_path, stored_path
 from migration.jobs import Job
 from migration.naming import Namer, Place
 from migration.plan_writer import PlanColumns
 from migration.rules import TransferType
 from migration.stored_text import from_stored, to_stored
+from migration.version_manifest import KnownVersions
 from migration.versions import (
     BEYOND_LIMIT,
     EARLIER,
@@ -86,8 +87,16 @@ class _Known:
 class VersionRows:
     """Adds rows to those of one plan."""
 
-    def __init__(self, job: Job, source: Capabilities, destination: Capabilities, system: str) -> None:
-        """`system` is the source's."""
+    def __init__(
+        self,
+        job: Job,
+        source: Capabilities,
+        destination: Capabilities,
+        system: str,
+        manifest: KnownVersions | None = None,
+    ) -> None:
+        """`system` is the source's; `manifest` is what sidecars there say of files that are earlier versions."""
+        self._manifest = manifest or {}
         self._policy = version_policy(job.rules.versioning, source, destination)
         if job.transfer_type is TransferType.TAXONOMY:
             self._policy = VersionPolicy(Form.NONE)
@@ -139,11 +148,16 @@ class VersionRows:
     def _look_for_families(self, database: duckdb.DuckDBPyConnection) -> None:
         likely: dict[StoredPath, dict[str, Sibling]] = defaultdict(dict)
         heads: set[StoredPath] = set()
-        for path, source_id, modified, *facts in database.execute(_LIKELY).fetchall():
+        certain: dict[StoredPath, dict[str, tuple[str, int]]] = defaultdict(dict)
+        for path, source_id, modified, version_id, size_bytes in database.execute(_LIKELY).fetchall():
             folder, name = tuple(path[:-1]), from_stored(path[-1])
             likely[folder][name] = Sibling(source_id, name, modified)
-            self._known.facts[source_id] = (facts[0], facts[1])
+            self._known.facts[source_id] = (version_id, size_bytes)
+            known = self._manifest.get(read_path(path))
             current = current_name(name)
+            if known is not None and known.size_bytes == size_bytes:
+                current = known.current
+                certain[folder][name] = (known.current, known.number)
             if current is not None:
                 heads.add((*folder, to_stored(current)))
         database.register("version_heads", pa.table({"path": pa.array(sorted(heads), PATH)}))
@@ -152,7 +166,7 @@ class VersionRows:
             likely[tuple(path[:-1])][name] = Sibling(source_id, name, modified)
         self._known.left_at = {tuple(path): at for path, at in database.execute(_LEFT_AT).fetchall()}
         for folder, files in likely.items():
-            for family in families(files.values()):
+            for family in families(files.values(), certain.get(folder)):
                 self._known.families[(*folder, to_stored(family.current.name))] = family
                 folded = [(file.id, to_stored(file.name)) for _, file in family.earlier]
                 database.executemany("INSERT INTO folded_files VALUES (?, ?)", folded)

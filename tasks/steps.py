@@ -29,6 +29,7 @@ from migration.security_maps import read_maps
 from migration.sides import check_fit, ends_of
 from migration.transfer import Transfer, Work, load_batches
 from migration.verification import Scope, Verification, verify
+from migration.version_manifest import known_versions
 from tasks.session import Session, home_folder
 
 P = ParamSpec("P")
@@ -130,6 +131,9 @@ async def decide_plan() -> Plan:
     """Decide every step from the two inventories and what the last run left."""
     session = Session.current()
     source = session.inventory or Inventory.load(session.paths.source_inventory)
+    versions = await session.until_stopped(
+        known_versions(session.readable.connector, session.job, session.abilities[Side.DESTINATION])
+    )
     session.plan = await asyncio.to_thread(
         write_plan,
         session.paths,
@@ -143,6 +147,7 @@ async def decide_plan() -> Plan:
         now=session.clock.now(),
         decisions=Decisions.load(session.state.decisions),
         accounts=read_maps(session.job.rules, home_folder()).accounts,
+        versions_at_source=versions,
     )
     session.run.finished_phase(Phase.PLAN, session.clock.now())
     session.audit.tell_plan(session.plan)

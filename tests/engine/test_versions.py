@@ -14,6 +14,10 @@ from migration.contract import Source
 from migration.entries import EntryKind
 from migration.plans import Plan
 from migration.rules import TransferType
+from migration.security_maps import SecurityMaps, WhoIsWho
+from migration.sidecar import write_sidecar
+from migration.sidecar_writing import put_sidecar
+from migration.version_manifest import KnownVersion, known_versions
 from tests.connectors.procore_place import ProcorePlace
 from tests.connectors.procore_support import SimulatorClock, calls
 from tests.engine.support import MODIFIED, Bench, a_job
@@ -222,3 +226,33 @@ async def test_a_file_is_moved_once_its_versions_are_there(
     await accounted_run(bench)
     assert deleted_files(bench) == ["Plans/a.pdf"]
     assert ActionKind.ADD_VERSION not in planned(bench)
+
+
+async def test_the_sidecar_says_what_names_alone_do_not(tmp_path: Path, procore_simulator: ProcoreSimulators) -> None:
+    place, other = a_place(procore_simulator, projects=2)
+    await plant(place, "a.pdf", b"first", b"second one", b"third")
+    there = to_disk(tmp_path, place, versioning={"preserve": "native", "from_source": 2}, metadata="sidecar")
+    await accounted_run(there)
+    run = there.state.runs()[-1]
+    sidecar = write_sidecar(there.state, run, there.job, SecurityMaps(WhoIsWho(), WhoIsWho()))
+    async with there.connector() as connector:
+        root, name = there.job.destination.parts, there.job.name
+        await put_sidecar(sidecar, connector, root, name, noted=there.state.sidecar, clock=there.clock)
+    plans = there.root / "Plans"
+    (plans / "b.pdf").write_bytes(b"b")
+    (plans / "b (v2).pdf").write_bytes(b"no version")
+    disk = FilesystemConnector(FilesystemSettings(folder=tmp_path / "destination"), Services())
+    bench = to_procore(tmp_path, disk, "copied", other)
+    account, _ = await accounted_run(bench, other.connector())
+    assert account.adds_up, account.unexplained
+    assert await versions_of(other, "a.pdf") == [b"second one", b"third"]
+    names = sorted(path[-1] for path in await other.everything())
+    assert names == ["a.pdf", "b (v2).pdf", "b.pdf"]
+    (plans / "a (v2).pdf").write_bytes(b"another file")
+    disk = FilesystemConnector(FilesystemSettings(folder=tmp_path / "destination"), Services())
+    async with disk as source, other.connector() as destination:
+        known = await known_versions(source, bench.job, destination.capabilities)
+    assert known == {("Plans", "a (v2).pdf"): KnownVersion("a.pdf", 2, 10)}
+    account, _ = await accounted_run(bench, other.connector())
+    assert planned(bench)[ActionKind.COPY] == 1
+    assert sorted(path[-1] for path in await other.everything()) == ["a (v2).pdf", *names]

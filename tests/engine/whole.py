@@ -12,6 +12,7 @@ from migration.reconciliation import Reconciliation, reconcile, write_reconcilia
 from migration.runs import Run, begin
 from migration.transfer import Transfer, load_batches
 from migration.verification import Scope, Verification, verify
+from migration.version_manifest import known_versions
 from tests.engine.support import Bench
 
 
@@ -43,11 +44,12 @@ async def planned(bench: Bench, run: Run, inventory: Inventory, destination: Des
         destination, bench.job.destination.parts, run.paths.destination_inventory,
         run_id=run.run_id, clock=bench.clock, progress=bench.told.append,
     )  # fmt: skip
+    versions = await known_versions(bench.source, bench.job, destination.capabilities)
     plan = write_plan(
         run.paths, bench.job,
         source=inventory, destination=there, baseline=bench.state.baseline,
         source_capabilities=bench.source.capabilities, destination_capabilities=destination.capabilities,
-        hourly_calls=None, now=bench.clock.now(),
+        hourly_calls=None, now=bench.clock.now(), versions_at_source=versions,
     )  # fmt: skip
     run.finished_phase(Phase.PLAN, bench.clock.now())
     return plan
