@@ -148,7 +148,7 @@ def _box(folder: Path) -> Iterator[Store]:
         told = options(
             folder, {"client_secret": given["client_secret"]}, client_id=given["client_id"],
             enterprise_id=given["enterprise_id"], api_url=cloud.urls["api"], upload_url=cloud.urls["upload"],
-            account_url=cloud.urls["account"],
+            sign_in_url=cloud.urls["account"],
         )  # fmt: skip
 
         def modified_at(service: Any, path: RelativePath) -> datetime:

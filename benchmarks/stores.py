@@ -173,7 +173,7 @@ def rclone_environment(kind: str, *, password: str | None = None, **values: obje
     """The variables that make rclone know a system of this kind as `store:`."""
     made = {"TYPE": kind, **{name.upper(): str(value) for name, value in values.items()}}
     if password is not None:
-        done = subprocess.run([RCLONE, "obscure", password], capture_output=True, text=True, check=True)
+        done = subprocess.run([RCLONE, "obscure", "-"], input=password, capture_output=True, text=True, check=True)
         made["PASS"] = done.stdout.strip()
     return {f"RCLONE_CONFIG_{NAME.upper()}_{name}": value for name, value in made.items()}
 
