@@ -26,12 +26,11 @@ from connectors.shared.objects import (
     Session,
     moment_text,
 )
+from connectors.shared.sending import part_bytes
 from connectors.shared.services import Services
 from connectors.shared.transport import Http
 from migration.errors import ItemError, RetryableError
 
-MIB = 1024 * 1024
-PART_BYTES = 8 * MIB
 BLOCKS_MAX = 50_000
 """https://learn.microsoft.com/azure/storage/blobs/scalability-targets"""
 COPY_POLL_SECONDS = 0.5
@@ -63,8 +62,7 @@ class AzureService:
         return f"{self._settings.account}/{self._settings.container}/{key}"
 
     def part_bytes(self, size_bytes: int | None) -> int:
-        smallest = -(-(size_bytes or 0) // BLOCKS_MAX)
-        return max(PART_BYTES, -(-smallest // MIB) * MIB)
+        return part_bytes(size_bytes, BLOCKS_MAX)
 
     async def call(
         self,
@@ -142,8 +140,8 @@ class AzureService:
         except ConditionFailed:
             return  # it was made, or something else is there: whoever asked looks
 
-    async def begin(self, key: str, facts: Facts, size_bytes: int | None) -> Session:  # noqa: ARG002
-        return BlockSession(self, key, facts)
+    async def begin(self, key: str, facts: Facts, size_bytes: int | None) -> Session:
+        return BlockSession(self, key, facts, size_bytes)
 
     async def publishing(
         self, what: str, key: str, *, query: Mapping[str, str] | None = None, headers: Mapping[str, str], content: bytes

@@ -5,7 +5,6 @@ Azure itself does a week after the last one, or with the next blob written there
 https://learn.microsoft.com/rest/api/storageservices/put-block-list
 """
 
-import asyncio
 import base64
 import hashlib
 from typing import TYPE_CHECKING
@@ -13,16 +12,14 @@ from typing import TYPE_CHECKING
 from connectors.azure.requests import condition_headers, md5_of, published_of
 from connectors.shared.objects import Condition, ConditionFailed, Facts, Published
 from connectors.shared.receiving import Part
+from connectors.shared.sending import Growing, InFlight
 from migration.errors import RetryableError
 
 if TYPE_CHECKING:
     from connectors.azure.service import AzureService
 
-IN_FLIGHT = 3
-IN_FLIGHT_BYTES = 32 * 1024 * 1024
 GROW_EVERY = 5000
-"""After so many blocks of a file of unknown size the blocks are twice as long, up to GROWN_MAX times."""
-GROWN_MAX = 8
+"""After so many blocks of a file of unknown size the blocks are twice as long."""
 _ID_LENGTH = 48
 """Every id of one blob has to be equally long."""
 
@@ -30,35 +27,24 @@ _ID_LENGTH = 48
 class BlockSession:
     """See `connectors.shared.objects.Session`."""
 
-    def __init__(self, service: "AzureService", key: str, facts: Facts) -> None:
+    def __init__(self, service: "AzureService", key: str, facts: Facts, size_bytes: int | None) -> None:
         self._service = service
         self._key = key
         self._facts = facts
         self._mark = hashlib.sha256(facts.staging_key.encode()).hexdigest()[:24]
         self._blocks: list[str] = []
-        self._sending: set[asyncio.Task[None]] = set()
-        self._waiting: list[bytes] = []
+        self._growing = Growing(GROW_EVERY if size_bytes is None else None)
+        self._sending = InFlight()
 
     async def write(self, part: Part) -> None:
-        self._waiting.append(part.data)
-        if part.is_last or len(self._waiting) >= min(2 ** (len(self._blocks) // GROW_EVERY), GROWN_MAX):
-            data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
-            self._waiting = []
-            at_once = max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // max(len(data), 1)))
-            while len(self._sending) >= at_once:
-                await self._collect()
+        data = self._growing.take(part)
+        if data is not None:
             name = f"sitehaul-{self._mark}-{len(self._blocks):06d}".ljust(_ID_LENGTH, "-")
             self._blocks.append(base64.b64encode(name.encode()).decode())
-            self._sending.add(asyncio.create_task(self._send(self._blocks[-1], data)))
-
-    async def _collect(self) -> None:
-        done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+            await self._sending.start(len(data), self._send, self._blocks[-1], data)
 
     async def finish(self) -> None:
-        while self._sending:
-            await self._collect()
+        await self._sending.finish()
 
     async def _send(self, block: str, data: bytes) -> None:
         await self._service.call(
@@ -95,7 +81,4 @@ class BlockSession:
         """Nothing is left to remove."""
 
     async def abort(self) -> None:
-        for task in self._sending:
-            task.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
-        self._sending = set()
+        await self._sending.stop()

@@ -14,13 +14,12 @@ import orjson
 
 from connectors.box.errors import code_of_refusal
 from connectors.shared.calls import retry_after_seconds, throttled
+from connectors.shared.sending import InFlight
 from migration.errors import ItemError, RetryableError
 
 if TYPE_CHECKING:
     from connectors.box.connector import BoxConnector
 
-IN_FLIGHT_BYTES = 32 * 1024 * 1024
-IN_FLIGHT_MAX = 4
 COMMIT_TRIES = 120
 COMMIT_SECONDS = 2.0
 _PARTS_PER_PAGE = 1_000
@@ -35,10 +34,9 @@ class Session:
         self._address = f"{connector.upload_base}/files/upload_sessions/{values['id']}"
         self._part_bytes = int(values["part_size"])
         self._size_bytes = size_bytes
-        self._at_once = max(1, min(IN_FLIGHT_MAX, IN_FLIGHT_BYTES // self._part_bytes))
         self._gathered: list[bytes] = []
         self._gathered_bytes = self._offset = 0
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = InFlight()
         self._parts: list[dict[str, Any]] = []
         self._hash = hashlib.sha1(usedforsecurity=False)
 
@@ -77,8 +75,7 @@ class Session:
         if self._gathered_bytes:
             data, self._gathered, self._gathered_bytes = b"".join(self._gathered), [], 0
             await self._start(data)
-        while self._sending:
-            await self._one_ended()
+        await self._sending.finish()
 
     async def committed(self, attributes: dict[str, Any], etag: str | None) -> dict[str, Any]:
         """Make the file; what Box says of it. Raises NameTaken, ItemError `condition-failed`; RetryableError
@@ -113,32 +110,20 @@ class Session:
 
     async def abort(self) -> None:
         """Give the session up; where that fails it expires by itself."""
-        for sending in self._sending:
-            sending.cancel()
-        if self._sending:
-            await asyncio.wait(self._sending)
-            self._sending.clear()
+        await self._sending.stop()
         with suppress(RetryableError, ItemError):  # Box is gone or refuses: the session has no name, and ends by itself
             await self._connector.calls.call(
                 f"give up the upload to {self._what}", "DELETE", self._address, accept=frozenset({404, 410})
             )
 
     async def _start(self, data: bytes) -> None:
-        while len(self._sending) >= self._at_once:
-            await self._one_ended()
         offset, self._offset = self._offset, self._offset + len(data)
         digest = await asyncio.to_thread(self._hashed, data)
-        self._sending.add(asyncio.create_task(self._send(offset, data, digest)))
+        await self._sending.start(len(data), self._send, offset, data, digest)
 
     def _hashed(self, data: bytes) -> bytes:
         self._hash.update(data)
         return hashlib.sha1(data, usedforsecurity=False).digest()
-
-    async def _one_ended(self) -> None:
-        done, _ = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-        self._sending -= done
-        for sending in done:
-            sending.result()
 
     async def _send(self, offset: int, data: bytes, digest: bytes) -> None:
         last = offset + len(data) - 1

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.dropbox.errors import CONFLICT, SESSION_CLOSED
 from connectors.dropbox.records import BLOCK_BYTES, HASH, hash_of, moment, written_moment
 from connectors.shared.receiving import Part
+from connectors.shared.sending import InFlight
 from connectors.shared.tree import Incoming, check_expected, destination_changed, same_version
 from migration.contract import Stored
 from migration.entries import Entry, Ref
@@ -46,7 +47,7 @@ class DropboxUpload:
         self._content: bytes | None = None
         """The whole file, if it is small."""
         self._session: str | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = InFlight(PIECES_AT_ONCE)
 
     async def write(self, part: Part) -> None:
         if not self._blocks:
@@ -59,12 +60,12 @@ class DropboxUpload:
             return
         if self._session is None:
             self._session = await self._started(None)
-        await self._room(0 if part.is_last else PIECES_AT_ONCE - 1)
-        sending = asyncio.create_task(self._append(part, digest))
-        self._sending.add(sending)
+        if part.is_last:
+            await self._sending.finish()  # it closes the session
+        await self._sending.start(len(part.data), self._append, part, digest)
 
     async def finish(self) -> None:
-        await self._room(0)
+        await self._sending.finish()
 
     async def publish(self) -> Stored:
         mode, replaced = await self._mode()
@@ -91,10 +92,7 @@ class DropboxUpload:
             raise
 
     async def discard(self) -> None:
-        for sending in self._sending:
-            sending.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
-        self._sending.clear()
+        await self._sending.stop()
         self._content = None
 
     async def _started(self, whole: bytes | None) -> str:
@@ -120,13 +118,6 @@ class DropboxUpload:
             if error.code in _NO_SESSION:
                 raise _upload_lost() from error
             raise
-
-    async def _room(self, others: int) -> None:
-        """Wait until no more than so many pieces are on their way. Raises what has become of the others."""
-        while len(self._sending) > others:
-            done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-            for sending in done:
-                await sending
 
     async def _mode(self) -> tuple[Any, str | None]:
         """How Dropbox is to check what is there, and the rev that is replaced."""

@@ -44,12 +44,11 @@ from connectors.shared.objects import (
     seconds_text,
 )
 from connectors.shared.objects_upload import OFF_THE_LOOP_BYTES, sha256_of
+from connectors.shared.sending import MIB, part_bytes
 from connectors.shared.transport import Http
 from migration.clock import Clock
 from migration.errors import ItemError, RetryableError, SiteHaulError
 
-MIB = 1024 * 1024
-PART_BYTES = 8 * MIB
 PARTS_MAX = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 COPY_BYTES_MAX = 5 * 1024 * MIB
@@ -97,8 +96,7 @@ class S3Service:
         return f"s3://{self._settings.bucket}/{key}"
 
     def part_bytes(self, size_bytes: int | None) -> int:
-        smallest = -(-(size_bytes or 0) // PARTS_MAX)
-        return max(PART_BYTES, -(-smallest // MIB) * MIB)
+        return part_bytes(size_bytes, PARTS_MAX)
 
     async def call(
         self,

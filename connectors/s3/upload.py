@@ -16,16 +16,14 @@ from connectors.s3.requests import condition_headers
 from connectors.shared.calls import Refusal
 from connectors.shared.objects import Condition, Facts, Published
 from connectors.shared.receiving import Part
+from connectors.shared.sending import Growing, InFlight
 from migration.errors import RetryableError, SiteHaulError
 
 if TYPE_CHECKING:
     from connectors.s3.service import S3Service
 
-IN_FLIGHT = 3
-IN_FLIGHT_BYTES = 32 * 1024 * 1024
 GROW_EVERY = 1000
-"""After so many parts of a file of unknown size the parts are twice as long, up to GROWN_MAX times."""
-GROWN_MAX = 8
+"""After so many parts of a file of unknown size the parts are twice as long."""
 STAGED_KEY = "sitehaulupload"
 """The metadata that names, in base64, the key that an upload under way will have."""
 
@@ -37,12 +35,11 @@ class S3Session:
         self._service = service
         self._key = key
         self._marker = marker
-        self._grows = size_bytes is None
+        self._growing = Growing(GROW_EVERY if size_bytes is None else None)
         self._upload_id: str | None = None
         self._parts: dict[int, tuple[str, str]] = {}
         """ETag and SHA-256 (base64) by number."""
-        self._sending: set[asyncio.Task[None]] = set()
-        self._waiting: list[bytes] = []
+        self._sending = InFlight()
         self._number = 0
         self._was_cut = False
 
@@ -65,32 +62,13 @@ class S3Session:
         return session
 
     async def write(self, part: Part) -> None:
-        self._waiting.append(part.data)
-        if part.is_last or len(self._waiting) >= self._grown:
-            data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
-            self._waiting = []
+        data = self._growing.take(part)
+        if data is not None:
             self._number += 1
-            await self._room_for(len(data))
-            self._sending.add(asyncio.create_task(self._send(self._number, data)))
-
-    @property
-    def _grown(self) -> int:
-        """How many parts make one that is sent; they need not be equally long."""
-        return min(2 ** (self._number // GROW_EVERY), GROWN_MAX) if self._grows else 1
-
-    async def _room_for(self, size_bytes: int) -> None:
-        at_once = max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // max(size_bytes, 1)))
-        while len(self._sending) >= at_once:
-            await self._collect(asyncio.FIRST_COMPLETED)
-
-    async def _collect(self, when: str) -> None:
-        done, self._sending = await asyncio.wait(self._sending, return_when=when)
-        for task in done:
-            task.result()
+            await self._sending.start(len(data), self._send, self._number, data)
 
     async def finish(self) -> None:
-        while self._sending:
-            await self._collect(asyncio.FIRST_COMPLETED)
+        await self._sending.finish()
 
     async def _send(self, number: int, data: bytes) -> None:
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
@@ -158,11 +136,7 @@ class S3Session:
             return  # the file is published; an empty object that marks no upload is removed by `sweep_staged`
 
     async def abort(self) -> None:
-        for task in self._sending:
-            self._was_cut = self._was_cut or not task.done()
-            task.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
-        self._sending = set()
+        self._was_cut |= await self._sending.stop()
         await end_uploads(self._service, self._key, self._upload_id, twice=self._was_cut)
         await self._service.delete(self._marker, None)
 

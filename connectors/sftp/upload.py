@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from connectors.sftp.staged import StagedFile
 from connectors.shared.paths import staged_name
 from connectors.shared.receiving import Part
+from connectors.shared.sending import InFlight
 from connectors.shared.tree import Incoming
 from migration.contract import Stored
 from migration.entries import Entry
@@ -30,7 +31,7 @@ class SftpUpload:
         self._file = file
         self._staged_path = (*file.path[:-1], staged_name(file.staging_key))
         self._staged = StagedFile(connector.server, file.path, self._staged_path, file.size_bytes)
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = InFlight(IN_FLIGHT)
         self._kept = ExitStack()
         self._is_whole = False
         self._is_begun = False
@@ -43,9 +44,7 @@ class SftpUpload:
                 await self._or_forget_parent(self._staged.write_whole(part.data, self._file.modified_at))
                 return
             await self._or_forget_parent(self._staged.create())
-        while len(self._writes) >= IN_FLIGHT:
-            await self._one_done()
-        self._writes.add(asyncio.create_task(self._staged.write_at(part.offset, part.data)))
+        await self._writes.start(len(part.data), self._staged.write_at, part.offset, part.data)
 
     async def write_at(self, offset: int, data: bytes) -> None:
         """Write bytes at their place, after `begin_ranges`."""
@@ -57,8 +56,7 @@ class SftpUpload:
         await self._or_forget_parent(self._staged.create())
 
     async def finish(self) -> None:
-        while self._writes:
-            await self._one_done()
+        await self._writes.finish()
         if not self._is_whole:
             await self._staged.finish(self._file.modified_at)
 
@@ -72,10 +70,7 @@ class SftpUpload:
             return await self._staged.publish(expected)
 
     async def discard(self) -> None:
-        for task in self._writes:
-            task.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
-        self._writes.clear()
+        await self._writes.stop()
         try:
             await self._staged.discard()
         finally:
@@ -93,9 +88,3 @@ class SftpUpload:
             if error.code == "parent-missing":
                 self._connector.folders.forget(self._file.path[:-1])
             raise
-
-    async def _one_done(self) -> None:
-        done, _ = await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
-        task = done.pop()
-        self._writes.remove(task)
-        task.result()

@@ -22,18 +22,20 @@ async def parts(chunks: AsyncIterator[bytes], part_bytes: int, size_bytes: int |
     Raises RetryableError `long-body` with the first byte too many and `short-body` at an early end, in both cases
     before a last part was given; `size_bytes` None = any length will do.
     """
-    gathered: list[bytes] = []
+    gathered: list[bytes | memoryview] = []
     gathered_bytes = offset = 0
     async for chunk in chunks:
-        gathered.append(chunk)
-        gathered_bytes += len(chunk)
-        if size_bytes is not None and offset + gathered_bytes > size_bytes:
+        rest: bytes | memoryview = chunk
+        if size_bytes is not None and offset + gathered_bytes + len(chunk) > size_bytes:
             raise RetryableError("long-body", f"More than the expected {size_bytes} bytes arrived.")
-        while gathered_bytes > part_bytes:
-            whole = b"".join(gathered)
-            yield Part(offset, whole[:part_bytes], is_last=False)
+        while gathered_bytes + len(rest) > part_bytes:
+            missing = part_bytes - gathered_bytes
+            data = b"".join((*gathered, memoryview(rest)[:missing]))
+            gathered, gathered_bytes, rest = [], 0, memoryview(rest)[missing:]  # nothing else is held meanwhile
+            yield Part(offset, data, is_last=False)
             offset += part_bytes
-            gathered, gathered_bytes = [whole[part_bytes:]], gathered_bytes - part_bytes
+        gathered.append(rest)
+        gathered_bytes += len(rest)
     if size_bytes is not None and offset + gathered_bytes < size_bytes:
         raise RetryableError("short-body", f"{offset + gathered_bytes} of {size_bytes} bytes arrived.")
     yield Part(offset, b"".join(gathered), is_last=True)

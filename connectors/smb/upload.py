@@ -1,12 +1,12 @@
 """One file on its way to the share: what waits for what."""
 
-import asyncio
 from collections.abc import Awaitable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from connectors.shared.paths import staged_name
 from connectors.shared.receiving import Part
+from connectors.shared.sending import InFlight
 from connectors.shared.tree import Incoming
 from connectors.smb.channel import CHUNK_BYTES
 from connectors.smb.writing import StagedFile
@@ -33,7 +33,7 @@ class SmbUpload:
         path = (*file.path[:-1], staged_name(file.staging_key))
         self._staged = StagedFile(connector.share, file.path, path, file.size_bytes)
         self._staged_path = path
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = InFlight(IN_FLIGHT)
         self._kept = ExitStack()
         self._is_whole = False
         self._is_begun = False
@@ -46,9 +46,7 @@ class SmbUpload:
                 await self._made(self._threads.run(self._staged.write_whole, part.data, self._file.modified_at))
                 return
             await self._made(self._threads.run(self._staged.create))
-        while len(self._writes) >= IN_FLIGHT:
-            await self._one_done()
-        self._writes.add(asyncio.create_task(self.write_at(part.offset, part.data)))
+        await self._writes.start(len(part.data), self.write_at, part.offset, part.data)
 
     async def write_at(self, offset: int, data: bytes) -> None:
         """Write bytes at their place, after `begin_ranges` or a first part."""
@@ -60,8 +58,7 @@ class SmbUpload:
         await self._made(self._threads.run(self._staged.create))
 
     async def finish(self) -> None:
-        while self._writes:
-            await self._one_done()
+        await self._writes.finish()
         if not self._is_whole:
             await self._threads.run(self._staged.finish, self._file.modified_at)
 
@@ -75,10 +72,7 @@ class SmbUpload:
             return await self._threads.run(self._staged.publish, expected)
 
     async def discard(self) -> None:
-        for task in self._writes:
-            task.cancel()
-        await asyncio.gather(*self._writes, return_exceptions=True)
-        self._writes.clear()
+        await self._writes.stop()
         try:
             await self._threads.surely(self._staged.discard)
         finally:
@@ -97,9 +91,3 @@ class SmbUpload:
             if error.code == "parent-missing":
                 self._connector.folders.forget(self._file.path[:-1])
             raise
-
-    async def _one_done(self) -> None:
-        done, _ = await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
-        task = done.pop()
-        self._writes.remove(task)
-        task.result()
