@@ -185,6 +185,18 @@ class Calls:
         return state.attempt_number >= self._attempts or (_asked(state) or 0.0) > LONGEST_ASKED_SECONDS
 
     async def _again(self, once: Callable[[], Awaitable[T]], *, refusals_only: bool) -> T:
+        try:
+            return await once()  # what nearly always succeeds pays nothing for being made again
+        except RetryableError as error:
+            first: RetryableError | None = error
+
+        async def next_one() -> T:
+            nonlocal first
+            error, first = first, None
+            if error is not None:
+                raise error
+            return await once()
+
         retrying = tenacity.AsyncRetrying(
             stop=self._stops,
             wait=_wait,
@@ -193,7 +205,7 @@ class Calls:
             sleep=self._clock.sleep,
             reraise=True,
         )
-        return await retrying(once)
+        return await retrying(next_one)
 
     @asynccontextmanager
     async def _answer(
