@@ -20,6 +20,7 @@ class Folders:
         self._create = create
         self._shown = shown
         self._known: dict[PathParts, Ref] = {}
+        self._empty: set[PathParts] = set()
         self._making: dict[PathParts, asyncio.Lock] = {}
 
     def remember(self, path: PathParts, ref: Ref) -> None:
@@ -34,6 +35,16 @@ class Folders:
         """A folder, and what is in it, may no longer be there."""
         for known in [known for known in self._known if known[: len(path)] == path]:
             del self._known[known]
+            self._empty.discard(known)
+
+    def holds_nothing_but_made(self, path: PathParts) -> bool:
+        """Whether this process made the folder and has put nothing but folders into it since, so that what is to be
+        made in it need not be looked for."""
+        return path in self._empty
+
+    def filled(self, path: PathParts) -> None:
+        """Something that is no new folder is about to be in the folder."""
+        self._empty.discard(path)
 
     async def ref_of(self, path: PathParts) -> Ref | None:
         """The folder's ref, asked for at most once; None when it is not there. ItemError `not-a-folder`."""
@@ -46,7 +57,9 @@ class Folders:
         return self._seen_folder(path, found)
 
     async def parent_of(self, path: PathParts) -> Ref:
-        """The ref of the folder around `path`. ItemError `parent-missing` or `not-a-folder`."""
+        """The ref of the folder around `path`, where something is about to be put. ItemError `parent-missing` or
+        `not-a-folder`."""
+        self.filled(path[:-1])
         ref = await self.ref_of(path[:-1])
         if ref is None:
             raise ItemError("parent-missing", f"{self._shown(path)}: its folder does not exist.")
@@ -67,6 +80,8 @@ class Folders:
                 made = await self._create(path, parent)
                 known = await self._seen(path) if made is None else made
                 self._known[path] = known
+                if made is not None:
+                    self._empty.add(path)
         self._making.pop(path, None)
         return known
 

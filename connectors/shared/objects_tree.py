@@ -137,7 +137,7 @@ class ObjectTree(TreeConnector):
         return bool(page.objects)
 
     async def create_folder(self, path: PathParts, parent: Ref) -> Ref | None:  # noqa: ARG002
-        if await self.look(path) is not None:
+        if not self.folders.holds_nothing_but_made(path[:-1]) and await self.look(path) is not None:
             return None
         await self.service.put_folder(self.keys.folder_key(path))
         return self.keys.ref(path, folder=True)
@@ -211,6 +211,7 @@ class ObjectTree(TreeConnector):
 
     async def _relocate(self, entry: Entry, path: PathParts, to: PathParts) -> None:
         """Copy everything, then remove it where it was; the copies are removed if not everything could be copied."""
+        self.folders.filled(to[:-1])
         objects = await self._objects_of(entry, path)
         prefix, new_prefix = self.keys.key(path), self.keys.key(to)
         copies: dict[str, str | None] = {}
