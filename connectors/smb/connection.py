@@ -29,6 +29,7 @@ _RELATED = 0x00000004
 _SIGNED = 0x00000008
 _CREDIT_BYTES = 65536
 _UNSOLICITED = 0xFFFFFFFFFFFFFFFF
+_PREFIX_BYTES = 4
 
 
 class _Sent:
@@ -57,7 +58,7 @@ class CheckedConnection(Connection):  # type: ignore[misc]  # the library has no
         cipher = AESGCM(session.signing_key) if is_signed else None
         charges = [self._charge(message) for message in chain]
         message_id = self._next_ids(charges)
-        packet, requests = bytearray(), []
+        packet, requests = bytearray(_PREFIX_BYTES), []
         for place, (message, charge) in enumerate(zip(chain, charges, strict=True)):
             is_last = place == len(chain) - 1
             length = HEADER_BYTES + len(message)
@@ -68,7 +69,8 @@ class CheckedConnection(Connection):  # type: ignore[misc]  # the library has no
                 (_RELATED if place else 0) | (_SIGNED if cipher else 0), 0 if is_last else length + padding,
                 message_id, 0, tree.tree_connect_id, session.session_id, _UNSIGNED,
             )  # fmt: skip
-            packet += message.pack()
+            packet += message.fixed
+            packet += message.content
             packet += bytes(padding)
             if cipher is not None:
                 with memoryview(packet) as view:
@@ -80,8 +82,15 @@ class CheckedConnection(Connection):  # type: ignore[misc]  # the library has no
             message_id += max(charge, 1)
         if not self.transport.connected:
             raise SMBException("the connection was closed")
-        self.transport.send(_encrypted(packet, session) if is_encrypted else bytes(packet))
+        self._send_packet(_encrypted(packet, session) if is_encrypted else packet)
         return requests
+
+    def _send_packet(self, packet: bytearray) -> None:
+        """Send it with its length in front ([MS-SMB2] 2.1). The library's own sending copies a large packet several
+        times over, once for every piece that the socket takes."""
+        packet[:_PREFIX_BYTES] = (len(packet) - _PREFIX_BYTES).to_bytes(_PREFIX_BYTES, "big")
+        with self.transport._sock_lock:
+            self.transport._sock.sendall(packet)
 
     def verify_signature(self, header: SMB2HeaderResponse, session_id: int, force: bool = False) -> None:
         """Raise SMBException for an answer that is less protected than it has to be, or wrongly signed. Asked by the
@@ -135,12 +144,14 @@ _SIGNED_FIELDS = (
 )  # fmt: skip
 
 
-def _encrypted(packet: bytearray, session: Session) -> bytes:
-    """[MS-SMB2] 2.2.41: everything behind the signature of the header is proved, the packet is encrypted as well."""
+def _encrypted(packet: bytearray, session: Session) -> bytearray:
+    """[MS-SMB2] 2.2.41: everything behind the signature of the header is proved, the packet is encrypted as well. Both
+    packets begin with room for their length."""
     nonce = os.urandom(12)
-    rest = struct.pack("<16sIHHQ", nonce, len(packet), 0, 1, session.session_id)
-    hidden = AESGCM(session.encryption_key).encrypt(nonce, packet, rest)
-    return b"".join((b"\xfdSMB", hidden[-16:], rest, memoryview(hidden)[:-16]))
+    plain = memoryview(packet)[_PREFIX_BYTES:]
+    rest = struct.pack("<16sIHHQ", nonce, len(plain), 0, 1, session.session_id)
+    hidden = AESGCM(session.encryption_key).encrypt(nonce, plain, rest)
+    return bytearray().join((bytes(_PREFIX_BYTES), b"\xfdSMB", hidden[-16:], rest, memoryview(hidden)[:-16]))
 
 
 def _nonce(message_id: int, role: int) -> bytes:

@@ -68,18 +68,20 @@ class Message:
     """One message without its header, in the form that smbprotocol's connection sends. `payload_bytes` is the larger
     of what it carries and what it asks for; it decides how many credits the message costs."""
 
-    __slots__ = ("COMMAND", "_body", "payload_bytes")
+    __slots__ = ("COMMAND", "content", "fixed", "payload_bytes")
 
-    def __init__(self, command: int, body: bytes, payload_bytes: int = 0) -> None:
+    def __init__(self, command: int, fixed: bytes, payload_bytes: int = 0, content: bytes | memoryview = b"") -> None:
+        """`content` are bytes of a file, which follow the rest and are copied only into the packet that is sent."""
         self.COMMAND = command
-        self._body = body
+        self.fixed = fixed
+        self.content = content
         self.payload_bytes = payload_bytes
 
     def pack(self) -> bytes:
-        return self._body
+        return b"".join((self.fixed, self.content)) if self.content else self.fixed
 
     def __len__(self) -> int:
-        return len(self._body)
+        return len(self.fixed) + len(self.content)
 
     def __getitem__(self, field: str) -> Number:
         return Number(self.payload_bytes if field in ("length", "output_buffer_length") else 0)
@@ -131,7 +133,7 @@ def close(handle: bytes) -> Message:
 def write(handle: bytes, offset: int, data: bytes | memoryview) -> Message:
     """Write bytes at their place."""
     fixed = struct.pack("<HHIQ16sIIHHI", 49, HEADER_BYTES + 48, len(data), offset, handle, 0, 0, 0, 0, 0)
-    return Message(0x09, b"".join((fixed, data)), len(data))
+    return Message(0x09, fixed, len(data), data)
 
 
 def read(handle: bytes, offset: int, length: int) -> Message:
