@@ -1,10 +1,12 @@
 """What PROPFIND asks and answers (RFC 4918, section 9.1), and how addresses and paths become each other."""
 
 import email.utils
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+from xml.etree import ElementTree as PlainElementTree
 
 from defusedxml import ElementTree
 
@@ -23,6 +25,12 @@ QUOTA_ASKED = (
     b'<d:propfind xmlns:d="DAV:"><d:prop><d:quota-available-bytes/></d:prop></d:propfind>'
 )
 _D = "{DAV:}"
+_PLAIN_XML = re.compile(
+    rb"""(<\?xml version=["']1\.\d["']( encoding=["']utf-8["'])?( standalone=["']\w+["'])? ?\?>)?\s*<\w""", re.I
+)
+_PATH = re.compile(r"/(?!/)[^?#]*")
+_HTTP_DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,10 @@ class Base:
 
     def path_of(self, href: str) -> PathParts:
         """The inverse, for an href that may be a whole address or only its path."""
-        names = [unquote(part) for part in urlsplit(href).path.split("/") if part]
-        base = [unquote(part) for part in urlsplit(self.url).path.split("/") if part]
+        names, base = _names(href), _names(self.url)
         if names[: len(base)] != base:
             raise _nonsense("it answered about another folder than was asked for")
-        return tuple(names[len(base) :])
+        return names[len(base) :]
 
 
 def entries_of(base: Base, body: bytes) -> list[Entry]:
@@ -62,7 +69,7 @@ def free_bytes(body: bytes) -> int | None:
 
 def _responses(body: bytes) -> list[tuple[str, Any]]:
     try:
-        root = ElementTree.fromstring(body)
+        root = _parsed(body)
     except (ElementTree.ParseError, ValueError) as error:
         raise _nonsense("its answer is no XML") from error
     if root.tag != f"{_D}multistatus":
@@ -77,6 +84,19 @@ def _responses(body: bytes) -> list[tuple[str, Any]]:
         if href and properties is not None:
             found.append((href.strip(), properties))
     return found
+
+
+def _parsed(body: bytes) -> Any:
+    """The XML; many times faster where nothing is in it that it would have to be kept from."""
+    if b"<!" not in body and _PLAIN_XML.match(body):
+        return PlainElementTree.fromstring(body)  # noqa: S314 - declares nothing, and is the UTF-8 that it was looked at as
+    return ElementTree.fromstring(body)
+
+
+def _names(address: str) -> PathParts:
+    is_path = _PATH.fullmatch(address)
+    path = address if is_path else urlsplit(address).path
+    return tuple(unquote(part) for part in path.split("/") if part)
 
 
 def _is_ok(propstat: Any) -> bool:
@@ -114,7 +134,12 @@ def bare(etag: str) -> str:
 
 def moment(text: str | None) -> datetime | None:
     """An HTTP date; None for anything else."""
+    usual = _HTTP_DATE.fullmatch(text or "")
     try:
+        if usual is not None:
+            day, month, *rest = usual.groups()
+            year, hour, minute, second = map(int, rest)
+            return datetime(year, _MONTHS.index(month) + 1, int(day), hour, minute, second, tzinfo=UTC)
         return email.utils.parsedate_to_datetime((text or "").strip()).astimezone(UTC)
     except ValueError:
         return None
