@@ -11,6 +11,7 @@ database = duckdb.connect()
 database.register("t", table)
 assert database.sql("SELECT sum(a) FROM t").fetchall() == [(3,)]
 assert "pandas" not in sys.modules
+assert pyarrow.default_memory_pool().backend_name == "system"
 import pandas
 assert pandas.DataFrame({"a": [1]}).a.sum() == 1
 """
