@@ -16,12 +16,13 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from migration.actions import OutcomeWord
+from migration.actions import OutcomeWord, Side
 from migration.baseline import BASELINE_SCHEMA
 from migration.carrying import Carrying, is_done, next_attempt
 from migration.clock import Clock
 from migration.contract import Source
 from migration.copying import AtPoint, Copied
+from migration.entries import PathParts
 from migration.errors import PlanError
 from migration.flight import Slot
 from migration.inventory_format import stored_path
@@ -187,23 +188,27 @@ def record_undone(state: JobState, plan: Plan, undone: Undone, undone_ids: Itera
     and shows what it would do. Renames stay in it: undoing one is a rename like any other."""
     write_json_atomically(plan.run.undo, undone.to_json())
     ids = set(undone_ids)
-    paths = [
-        list(stored_path(undoing.action.destination_path))
-        for undoings in load_undoings(plan)
-        for undoing in undoings
-        if undoing.action.action_id in ids and undoing.how is not How.MOVE_BACK
-    ]
-    if paths and state.baseline.is_file():
-        _forget(state, plan, paths)
+    done = [one for group in load_undoings(plan) for one in group if one.action.action_id in ids]
+    brought_back = [one.action.destination_path for one in done if one.how is not How.MOVE_BACK]
+    moved_back = {side: [_before(one) for one in done if one.action.side is side] for side in Side}
+    gone = {"destination_path": [*brought_back, *moved_back[Side.DESTINATION]], "source_path": moved_back[Side.SOURCE]}
+    if any(gone.values()) and state.baseline.is_file():
+        _forget(state, plan, {column: [list(stored_path(path)) for path in paths] for column, paths in gone.items()})
 
 
-def _forget(state: JobState, plan: Plan, paths: list[list[str]]) -> None:
+def _before(undoing: Undoing) -> PathParts:
+    """Where a renamed entry was before the run; () for all else."""
+    return undoing.action.from_path or () if undoing.how is How.MOVE_BACK else ()
+
+
+def _forget(state: JobState, plan: Plan, paths: dict[str, list[list[str]]]) -> None:
     metadata = pq.read_schema(state.baseline).metadata
     schema = BASELINE_SCHEMA.with_metadata(metadata)
     staged = state.baseline.with_name(f".{state.baseline.name}.{os.getpid()}.tmp")
     with connect(plan.run) as database, open(staged, "wb") as file:
         define(database, "baseline", [state.baseline], BASELINE_SCHEMA)
-        database.register("undone", pa.table({"path": pa.array(paths, pa.list_(pa.string()))}))
+        for column, of_column in paths.items():
+            database.register(column, pa.table({"path": pa.array(of_column, pa.list_(pa.string()))}))
         with pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as writer:
             for batch in record_batches(database, _KEPT, ROWS_AT_ONCE):
                 writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
@@ -213,7 +218,10 @@ def _forget(state: JobState, plan: Plan, paths: list[list[str]]) -> None:
 
 
 _KEPT = """
-    SELECT b.* FROM baseline AS b ANTI JOIN undone AS u ON u.path = b.destination_path ORDER BY b.destination_path
+    SELECT b.* FROM baseline AS b
+    ANTI JOIN destination_path AS u ON u.path = b.destination_path
+    ANTI JOIN source_path AS s ON s.path = b.source_path
+    ORDER BY b.destination_path
 """
 
 
