@@ -2,10 +2,10 @@
 
 import asyncio
 
-from migration.errors import SiteHaulError, StoppedResumable
+from migration.errors import ConfigurationError, SiteHaulError, StoppedResumable
 from migration.progress import Phase
 from tasks.session import Session
-from tasks.sidecar import keep_sidecar, tell_of_people
+from tasks.sidecar import keep_sidecar, maps_of
 from tasks.steps import step, take_account
 
 
@@ -16,6 +16,21 @@ async def report() -> None:
 
     session = Session.current()
     await asyncio.to_thread(write_report, session.paths, job=session.job)
+
+
+async def tell_of_people(session: Session) -> None:
+    """Write who made files and is in no map, if the job is about people at all."""
+    from reports.people import are_wanted, write_unmapped
+
+    if not are_wanted(session.job):
+        return
+    try:
+        unmapped = await asyncio.to_thread(lambda: write_unmapped(session.paths, maps_of(session)))
+    except ConfigurationError as error:
+        session.hub.say(f"Who is in no map could not be found out: {error.message}")
+        return
+    if unmapped:
+        session.hub.say(f"{unmapped} people are in no map: see unmapped-accounts.csv beside the report.")
 
 
 async def account_and_report(session: Session) -> None:

@@ -1,8 +1,8 @@
-"""The steps about what the destination itself cannot keep of a job's files: people, and the sidecar."""
+"""The step that keeps the sidecar: what the destination itself cannot keep of a job's files, beside them."""
 
 import asyncio
 
-from migration.errors import ConfigurationError, SiteHaulError, StoppedResumable
+from migration.errors import SiteHaulError, StoppedResumable
 from migration.security_maps import SecurityMaps, read_maps
 from migration.sidecar import is_wanted, write_sidecar
 from migration.sidecar_writing import Placed, put_sidecar
@@ -14,21 +14,6 @@ from tasks.steps import step
 def maps_of(session: Session) -> SecurityMaps:
     """The job's maps of people and groups; relative paths start at SiteHaul's home. Raises as `read_maps`."""
     return read_maps(session.job.rules, home_folder())
-
-
-async def tell_of_people(session: Session) -> None:
-    """Write who made files and is in no map, if the job is about people at all."""
-    from reports.people import are_wanted, write_unmapped
-
-    if not are_wanted(session.job):
-        return
-    try:
-        unmapped = await asyncio.to_thread(lambda: write_unmapped(session.paths, maps_of(session)))
-    except ConfigurationError as error:
-        session.hub.say(f"Who is in no map could not be found out: {error.message}")
-        return
-    if unmapped:
-        session.hub.say(f"{unmapped} people are in no map: see unmapped-accounts.csv beside the report.")
 
 
 async def keep_sidecar(session: Session) -> None:
