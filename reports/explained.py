@@ -67,7 +67,7 @@ def decided(decision: Decision) -> str:
         what += f" {shown(decision.from_path)} to {shown(_changed(decision))} {_SIDES[decision.side]}"
     elif kind not in (ActionKind.SKIP, ActionKind.FLAG):
         what += f" {shown(_changed(decision))} {_SIDES[decision.side]}"
-    why = ": ".join(part for part in (words.reason(decision.reason), _readable(decision.detail)) if part)
+    why = ": ".join(part for part in (words.reason(decision.reason), words.detail(decision.detail)) if part)
     return f"{what} ({why})" if why else what
 
 
@@ -173,7 +173,7 @@ def _whereabouts(explanation: Explanation) -> str:
 
 def _why(decision: Decision, last: Attempt | None) -> str:
     reason, detail = (decision.reason, decision.detail) if last is None else (last.reason, last.message)
-    return ": ".join(part for part in (words.reason(reason), _readable(detail)) if part) or "no reason was recorded"
+    return ": ".join(part for part in (words.reason(reason), words.detail(detail)) if part) or "no reason was recorded"
 
 
 def _changed(decision: Decision) -> PathParts:

@@ -69,7 +69,7 @@ class ShownAction:
     @property
     def why(self) -> str:
         """The reason in words."""
-        return ": ".join(part for part in (words.reason(self.reason), self.detail) if part)
+        return ": ".join(part for part in (words.reason(self.reason), words.detail(self.detail)) if part)
 
     @property
     def what(self) -> str:

@@ -32,7 +32,7 @@ REASONS = {
     "moved-at-destination": "moved or renamed at the destination",
     "moved-with-folder": "moved together with its folder",
     "in-the-way": "in the way of another entry that moves, set aside for a moment",
-    "conflict-copy": "changed on both sides; this one is kept under another name",
+    "conflict-copy": "both are kept, this one under another name",
     "changed-at-destination": "somebody changed the copy at the destination",
     "changed-on-both-sides": "changed on both sides since the last run",
     "destination-has-another-file": "the destination has another file under this name",

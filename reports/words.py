@@ -48,6 +48,13 @@ def reason(code: str | None) -> str:
     return REASONS.get(code, code.replace("-", " "))
 
 
+def detail(text: str | None) -> str:
+    """A plan's detail as words: reason codes in it are written out, anything else stays."""
+    if not text:
+        return ""
+    return ", ".join(REASONS.get(part, part) for part in readable(text).split(", "))
+
+
 def percent(part: float, whole: float) -> str:
     """A share; nothing of nothing is 100 %."""
     return "100 %" if not whole else f"{100 * part / whole:.1f} %".replace(".0 %", " %")

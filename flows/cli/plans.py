@@ -93,8 +93,12 @@ def apply(
 
 def run_and_ask(common: Common, job: "Job", approve: str | None, json_output: bool, **parameters: Any) -> int:
     """Run a job whose plans need approval: show the plan, ask, and carry it out if the answer is yes."""
-    from flows.approval import PAUSES, WaitsForApproval
+    from flows.cli.ready import ready_server
     from flows.cli.started import run_flow, tell_failure
+
+    with tell_failure(json_output, job.name):
+        ready_server(common)
+    from flows.approval import PAUSES, WaitsForApproval
     from reports.plan_view import view_of
 
     token = PAUSES.set(False)

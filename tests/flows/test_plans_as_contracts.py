@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
+from connectors.filesystem.settings import FilesystemSettings
 from flows.endings import EndState
 from migration.approval import Decision
 from migration.errors import PlanError
 from migration.plans import Plan
 from migration.runs import RunRecord, RunState
+from tasks.connections import save_connection
 from tasks.server import Server
-from tests.flows.place import Place, make_place
+from tests.flows.place import Place, make_place, procore_settings
+from tests.flows.test_cli import Cli, names
 from tests.servers import ProcoreSimulators
 
 
@@ -148,3 +151,27 @@ async def test_a_rejected_plan_changes_nothing_and_is_never_carried_out(place: P
     assert record.state is RunState.STOPPED and record.reason is not None and "rejected by Bob" in record.reason
     assert code_of((await place.run("apply", plan_id=plan.summary.plan_id)).error) == "plan-rejected"
     assert (await planned(place)).run.run_id != plan.run.run_id, "the next plan is a new one"
+
+
+@pytest.mark.slow
+def test_the_command_line_asks_and_explains(
+    procore_simulator: ProcoreSimulators, prefect_server: Server, tmp_path: Path
+) -> None:
+    served = procore_simulator(files=20, seed=3, max_file_bytes=5_000, name="simulated")
+    cli = Cli(tmp_path / "home", prefect_server, served)
+    office, archive = names(tmp_path)
+    (tmp_path / "archive").mkdir()
+    save_connection(office, procore_settings(served))
+    save_connection(archive, FilesystemSettings(folder=tmp_path / "archive"))
+    ends = ("--source", f"{office}:{served.project['name']}", "--destination", f"{archive}:tower")
+
+    waiting = cli.json("run", "tower", *ends, "--set", "require_approval=true", code=10)
+    assert waiting["state"] == "pending" and "waits for approval" in waiting["message"]
+    assert list((tmp_path / "archive").iterdir()) == []
+    plan_id = waiting["plan"]["plan_id"]
+    done = cli.json("run", "tower", "--approve", plan_id[:8])
+    assert (done["state"], done["run_id"]) == ("done", waiting["run_id"])
+
+    path = waiting["plan"]["dangerous"][0]["path"]
+    explained = cli.json("explain", "tower", path)
+    assert explained["state"] == "arrived" and path in explained["now"]
