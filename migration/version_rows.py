@@ -23,13 +23,24 @@ from migration.plan_writer import PlanColumns
 from migration.rules import TransferType
 from migration.stored_text import from_stored, to_stored
 from migration.version_manifest import KnownVersions
+from migration.version_queries import (
+    COPIED,
+    HEADS,
+    HELD,
+    HERE,
+    LEFT_AT,
+    LIKELY,
+    NUMBERS,
+    THERE,
+    UNKNOWN,
+    VERSION_FILES,
+)
 from migration.versions import (
     BEYOND_LIMIT,
     EARLIER,
     EARLIER_AS_FILE,
     FOLDED,
     FOLDED_BEFORE,
-    VERSION_NAME_SQL,
     Family,
     Form,
     Sibling,
@@ -46,6 +57,7 @@ VERSION = "version"
 """The kind of entry, in a baseline, of an earlier version that was made a file of its own."""
 _AT_DESTINATION = ("unchanged", "already-there", "moved-with-folder")
 _NEWER = "newer-at-source"
+_SOURCE_ID, _SOURCE_PATH = (PlanColumns._fields.index(name) for name in ("source_id", "source_path"))
 
 StoredPath = tuple[str, ...]
 
@@ -106,6 +118,8 @@ class VersionRows:
         self._system = system
         self._known = _Known()
         self._used: dict[StoredPath, set[str]] = defaultdict(set)
+        self._stays: set[tuple[str, StoredPath]] = set()
+        """Id and path of source files of which a version is copied."""
         self.listings = 0
         """Files whose versions will be read."""
         self.unknown = 0
@@ -121,12 +135,12 @@ class VersionRows:
         (id, name: source files that become versions of others) and `version_files` (id: destination files that are
         earlier versions). What is in them is nobody else's to decide about."""
         database.execute("CREATE TABLE folded_files (id VARCHAR, name VARCHAR)")
-        database.execute(_VERSION_FILES)
+        database.execute(VERSION_FILES)
         if self._policy.form is not Form.NONE:
-            self._known.numbers = dict(database.execute(_NUMBERS).fetchall())
-            self.unknown = _one(database, _UNKNOWN)
+            self._known.numbers = dict(database.execute(NUMBERS).fetchall())
+            self.unknown = _one(database, UNKNOWN)
         if self._policy.form is Form.NATIVE:
-            self._known.copied = dict(database.execute(_COPIED).fetchall())
+            self._known.copied = dict(database.execute(COPIED).fetchall())
         elif self._policy.form is Form.FILES:
             self._look_for_files(database)
         elif self._folds:
@@ -134,22 +148,22 @@ class VersionRows:
 
     def _look_for_files(self, database: duckdb.DuckDBPyConnection) -> None:
         key = self._namer.key
-        for source_id, number, path, is_there in database.execute(_HELD).fetchall():
+        for source_id, number, path, is_there in database.execute(HELD).fetchall():
             self._known.held[source_id, number] = tuple(path) if is_there else ()
             if is_there:
                 self._known.held_keys[tuple(path[:-1])].add(key(from_stored(path[-1])))
-        for path, *facts in database.execute(_THERE).fetchall():
+        for path, *facts in database.execute(THERE).fetchall():
             entry_id, version_id, kind, size_bytes, modified = facts
             there = _There(entry_id, version_id, EntryKind(kind), size_bytes, modified)
             self._known.there[tuple(path[:-1])][key(from_stored(path[-1]))] = there
-        for path in database.execute(_HERE).fetchall():
+        for path in database.execute(HERE).fetchall():
             self._known.here[tuple(path[0][:-1])].add(key(from_stored(path[0][-1])))
 
     def _look_for_families(self, database: duckdb.DuckDBPyConnection) -> None:
         likely: dict[StoredPath, dict[str, Sibling]] = defaultdict(dict)
         heads: set[StoredPath] = set()
         certain: dict[StoredPath, dict[str, tuple[str, int]]] = defaultdict(dict)
-        for path, source_id, modified, version_id, size_bytes in database.execute(_LIKELY).fetchall():
+        for path, source_id, modified, version_id, size_bytes in database.execute(LIKELY).fetchall():
             folder, name = tuple(path[:-1]), from_stored(path[-1])
             likely[folder][name] = Sibling(source_id, name, modified)
             self._known.facts[source_id] = (version_id, size_bytes)
@@ -161,15 +175,19 @@ class VersionRows:
             if current is not None:
                 heads.add((*folder, to_stored(current)))
         database.register("version_heads", pa.table({"path": pa.array(sorted(heads), PATH)}))
-        for path, source_id, modified in database.execute(_HEADS).fetchall():
+        for path, source_id, modified in database.execute(HEADS).fetchall():
             name = from_stored(path[-1])
             likely[tuple(path[:-1])][name] = Sibling(source_id, name, modified)
-        self._known.left_at = {tuple(path): at for path, at in database.execute(_LEFT_AT).fetchall()}
+        self._known.left_at = {tuple(path): at for path, at in database.execute(LEFT_AT).fetchall()}
+        folded: list[Sibling] = []
         for folder, files in likely.items():
             for family in families(files.values(), certain.get(folder)):
                 self._known.families[(*folder, to_stored(family.current.name))] = family
-                folded = [(file.id, to_stored(file.name)) for _, file in family.earlier]
-                database.executemany("INSERT INTO folded_files VALUES (?, ?)", folded)
+                folded += [file for _, file in family.earlier]
+        ids, names = [file.id for file in folded], [to_stored(file.name) for file in folded]
+        table = pa.table({"id": pa.array(ids, pa.string()), "name": pa.array(names, pa.string())})
+        database.register("folded_now", table)
+        database.execute("INSERT INTO folded_files SELECT id, name FROM folded_now")
 
     def names_in(self, folder: PathParts) -> set[str]:
         """Keys of names in a destination folder that versions have, so that no other file gets them."""
@@ -184,25 +202,31 @@ class VersionRows:
         rows_of = self._folded_rows if self._folds else self._earlier_rows
         for columns in plan:
             if any(map(concerned, columns.source_id, columns.source_path)):
-                yield self._with_rows(columns, rows_of)
+                yield self._with_rows(columns, concerned, rows_of)
             else:
                 yield columns
 
     def _with_rows(
-        self, columns: PlanColumns, rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]]
+        self,
+        columns: PlanColumns,
+        concerned: Callable[[str | None, PathParts], bool],
+        rows_of: Callable[[dict[str, Any]], list[dict[str, Any]]],
     ) -> PlanColumns:
-        rows: list[dict[str, Any]] = []
-        kept: set[tuple[str, StoredPath]] = set()
+        rows: list[tuple[Any, ...]] = []
         for values in zip(*columns, strict=True):
+            entry = values[_SOURCE_ID], values[_SOURCE_PATH]
+            if not concerned(*entry):
+                rows.append(values)
+                continue
             row = dict(zip(PlanColumns._fields, values, strict=True))
             more = rows_of(row) if row["accounts"] and row["entry_kind"] is EntryKind.FILE else []
             if any(one["kind"] is ActionKind.ADD_VERSION for one in more):
-                kept.add((row["source_id"], row["source_path"]))
+                self._stays.add(entry)
             # What is moved is deleted at the source once its versions are known to be at the destination: next time.
             leaves = row["kind"] is ActionKind.DELETE and row["side"] is Side.SOURCE
-            if not (leaves and (row["source_id"], row["source_path"]) in kept):
-                rows += [*more, row]
-        return PlanColumns._make([row[name] for row in rows] for name in PlanColumns._fields)
+            if not (leaves and entry in self._stays):
+                rows += [*(tuple(one.values()) for one in more), values]
+        return PlanColumns._make(zip(*rows, strict=True))
 
     def _has_earlier(self, source_id: str | None, _path: PathParts) -> bool:
         return source_id in self._known.numbers
@@ -351,46 +375,3 @@ def _expected(there: _There | None) -> dict[str, Any]:
 def _one(database: duckdb.DuckDBPyConnection, query: str) -> int:
     found = database.execute(query).fetchone()
     return int(found[0]) if found else 0
-
-
-_FILE = "kind = 'file' AND NOT deleted"
-_LIKE_A_VERSION = f"regexp_matches(name, '{VERSION_NAME_SQL}', 'i')"
-_PATH_THERE = """list_append(b.destination_path[1:len(b.destination_path) - 1],
-                             coalesce(b.destination_name, b.destination_path[-1]))"""
-_NUMBERS = f"""
-    SELECT id, coalesce(version_number, version_count) AS number FROM source_rows WHERE {_FILE} AND number > 1
-"""  # noqa: S608 - put together from constants, like all below
-_UNKNOWN = f"SELECT count(*) FROM source_rows WHERE {_FILE} AND coalesce(version_number, version_count) IS NULL"  # noqa: S608
-_COPIED = """
-    SELECT source_id, version_number FROM baseline_rows
-    WHERE entry_kind IS DISTINCT FROM 'version' AND source_id IS NOT NULL AND version_number IS NOT NULL
-"""
-_HELD = f"""
-    SELECT source_id, version_number, {_PATH_THERE}, destination_id IS NOT NULL FROM baseline_rows AS b
-    WHERE entry_kind = 'version'
-"""  # noqa: S608
-_VERSION_FILES = f"""
-    CREATE TABLE version_files AS
-    WITH held AS (SELECT {_PATH_THERE} AS path, destination_id AS id FROM baseline_rows AS b
-                  WHERE entry_kind = 'version' AND destination_id IS NOT NULL)
-    SELECT d.id FROM destination_rows AS d JOIN held ON held.path = d.path WHERE d.kind = 'file'
-    UNION
-    SELECT d.id FROM destination_rows AS d JOIN held ON held.id = d.id AND held.path[-1] = d.name WHERE d.kind = 'file'
-"""  # noqa: S608
-_THERE = f"""
-    SELECT path, id, version_id, kind, size_bytes, epoch_us(modified_at) FROM destination_rows
-    WHERE NOT deleted AND {_LIKE_A_VERSION}
-"""  # noqa: S608
-_HERE = f"SELECT path FROM source_rows WHERE {_FILE} AND {_LIKE_A_VERSION}"  # noqa: S608
-_LIKELY = f"""
-    SELECT path, id, epoch_us(modified_at), version_id, size_bytes FROM source_rows
-    WHERE {_FILE} AND {_LIKE_A_VERSION} ORDER BY path
-"""  # noqa: S608
-_HEADS = f"""
-    SELECT s.path, s.id, epoch_us(s.modified_at) FROM source_rows AS s JOIN version_heads AS h ON h.path = s.path
-    WHERE {_FILE} ORDER BY s.path
-"""  # noqa: S608
-_LEFT_AT = """
-    SELECT b.source_path, epoch_us(b.source_modified_at) FROM baseline_rows AS b
-    JOIN version_heads AS h ON h.path = b.source_path WHERE b.entry_kind IS DISTINCT FROM 'version'
-"""
