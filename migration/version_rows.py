@@ -6,7 +6,7 @@ the transfer does. Text stays as stored; times are microseconds since 1970.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -94,6 +94,17 @@ class _Known:
     """Version and size of their earlier files, by id."""
     left_at: dict[StoredPath, int | None] = field(default_factory=dict)
     """The time of the current files when they were last copied, by source path."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AnyOf(Container[str]):
+    """What is in any of several sets, but for one thing."""
+
+    sets: Sequence[Container[str]]
+    but: str | None
+
+    def __contains__(self, key: object) -> bool:
+        return key != self.but and any(key in one for one in self.sets)
 
 
 class VersionRows:
@@ -266,12 +277,11 @@ class VersionRows:
         rows = []
         for number in missing:
             held = self._known.held.get((row["source_id"], number))
-            own = {key(from_stored(held[-1]))} if held else set()
-            new = free_version_name(name, number, row["source_id"], namer=self._namer, place=place, used=taken - own)
+            used = _AnyOf(taken, key(from_stored(held[-1])) if held else None)
+            new = free_version_name(name, number, row["source_id"], namer=self._namer, place=place, used=used)
             if new is None:
                 rows.append(self._row(row, number, ActionKind.FLAG, "name-too-long"))
                 continue
-            taken.add(new.key)
             self._used[folder].add(new.key)
             path = (*row["destination_path"][:-1], to_stored(new.name))
             rows.append(self._row(row, number, ActionKind.ADD_VERSION, EARLIER_AS_FILE, path, found.get(new.key)))
@@ -286,16 +296,16 @@ class VersionRows:
             self._namer.key(from_stored(path[-1])) in self._known.there.get(place, {}) for place in (path[:-1], folder)
         )
 
-    def _taken(self, row: dict[str, Any], folder: StoredPath) -> set[str]:
+    def _taken(self, row: dict[str, Any], folder: StoredPath) -> list[Container[str]]:
         """Keys that no version may get in a folder: of other versions, of source files, of folders. Another file that
         is there is left to the transfer to compare: it may be this very version."""
         there = self._known.there.get(folder, {})
-        return (
-            self._used[folder]
-            | self._known.held_keys.get(folder, set())
-            | self._known.here.get(tuple(row["source_path"][:-1]), set())
-            | {key for key, one in there.items() if one.kind is EntryKind.FOLDER}
-        )
+        return [
+            self._used[folder],
+            self._known.held_keys.get(folder, ()),
+            self._known.here.get(tuple(row["source_path"][:-1]), ()),
+            {key for key, one in there.items() if one.kind is EntryKind.FOLDER},
+        ]
 
     def _row(
         self,
