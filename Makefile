@@ -8,7 +8,7 @@ FILES ?= 2000
 HUGE_BYTES ?= 0
 KINDS ?=
 
-.PHONY: help demo test test-all check bench prove-kills prove-round-trips clean lock setup setup-dev test-unit conformance job-docs
+.PHONY: help demo test test-all check bench prove-kills prove-round-trips prove-company clean lock setup setup-dev test-unit conformance job-docs
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
@@ -61,6 +61,9 @@ bench: setup-dev  ## side by side with rclone; writes docs/benchmarks.md
 
 prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make prove-kills N=200 SEED=1
 	@$(BIN)/python -m benchmarks.prove_kills --kills $(N) --seed $(SEED)
+
+prove-company: setup-dev  ## 40 projects, 50,000 files, one job, a small budget, kills: make prove-company SEED=1
+	@$(BIN)/python -m benchmarks.prove_company --seed $(SEED)
 
 prove-round-trips: setup-dev  ## into every kind of system and back: make prove-round-trips KINDS="smb s3" HUGE_BYTES=4400000000
 	@$(BIN)/python -m benchmarks.prove_round_trips $(KINDS) --files $(FILES) --huge-bytes $(HUGE_BYTES)

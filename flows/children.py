@@ -59,9 +59,9 @@ class Rounds:
         """Set when the hour's calls are used up."""
 
     @property
-    def waiting(self) -> int:
-        """How many children wait for a turn."""
-        return len(self._queue)
+    def waiting(self) -> list[str]:
+        """The ids of the children that wait for a turn."""
+        return [row.id for row in self._queue]
 
     async def go_on(self, children: tuple[Child, ...]) -> None:
         """Give turns until nothing more can be done now. Raises what Prefect raises when it cannot be reached; what a
@@ -98,11 +98,10 @@ class Rounds:
     async def _turn(self, row: ChildRow) -> None:
         row.state, row.sentence = WORKING, ""
         self._roll.save()
-        turn = self._shares.turn(row.listing_turns)
+        turn = self._shares.turn(row.id, None if self._is_listed(row) else row.listing_turns)
         try:
             ending = await asyncio.create_task(self._run_of(row, turn), name=f"child {row.slug}")
         finally:
-            turn.end()
             self._live.pop(row.id, None)
             row.turns += 1
             row.calls += turn.calls_taken
@@ -112,6 +111,7 @@ class Rounds:
         if turn.used_up and not row.settled:
             row.listing_turns += not self._is_listed(row)
             self._queue.append(row)
+        self._shares.ended(turn, finished=row not in self._queue)
         self._roll.save()
         self._tell(row)
 

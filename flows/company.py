@@ -58,13 +58,13 @@ async def company(
             reserve_percent=job.kept_percent,
             clock=SystemClock(),
         )
-        own_turn = shares.turn(0)
+        own_turn = shares.turn(job.name)
         begin_turn(own_turn)
 
         async def phases(session: Session) -> None:
             session.hub.calls = lambda: shares.calls_taken
             arrangement = await arrange_children()
-            own_turn.end()
+            shares.ended(own_turn, finished=True)
             roll = await asyncio.to_thread(Roll.begun, session.paths, what, arrangement, ())
             await _carry(session, work, shares, waiting, arrangement, roll)
 
@@ -77,12 +77,12 @@ async def company(
 
 
 class _Waiting:
-    """How many children wait; nobody before the rounds have begun."""
+    """Which children wait; nobody before the rounds have begun."""
 
     rounds: Rounds | None = None
 
-    def __call__(self) -> int:
-        return self.rounds.waiting if self.rounds else 0
+    def __call__(self) -> list[str]:
+        return self.rounds.waiting if self.rounds else []
 
 
 def _parameters(what: What, *, plan_anew: bool, simulated: bool) -> dict[str, Any]:

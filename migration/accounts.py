@@ -15,7 +15,11 @@ def summed(
     `not_visible` are those of which there is no account because they cannot be seen: (name, code, message).
     """
     unexplained = [f"{name}: {sentence}" for name, one in accounts.items() for sentence in one.unexplained]
-    hidden = [(f"{name} / {path}", code, why) for name, one in accounts.items() for path, code, why in one.not_visible]
+    hidden = [
+        (f"{name} / {path}" if path else name, code, why)
+        for name, one in accounts.items()
+        for path, code, why in one.not_visible
+    ]
     total = _tally([one.total for one in accounts.values()])
     if not total.adds_up and not unexplained:
         unexplained.append(

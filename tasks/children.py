@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 
+from migration.capabilities import NameRules
 from migration.child_rows import load_children, save_children
 from migration.child_rules import JobKind
-from migration.contract import Browsable, Company, FoundChild
+from migration.contract import Browsable, Company, FoundChild, Source
 from migration.entries import EntryKind
 from migration.errors import ConfigurationError
 from migration.job_problems import job_from_values
@@ -45,24 +47,28 @@ async def arrange_children() -> Arrangement:
     """
     session = Session.current()
     session.run.reached(Phase.ANALYZE, session.clock.now())
-    listed = await session.until_stopped(_listed(session))
-    known = await asyncio.to_thread(load_children, job_state(session.job.name))
     names = session.writable if not session.simulated else session.listable
-    namer = Namer(names.capabilities.names)
-    arrangement = arranged(
-        listed.found,
-        known,
-        session.job.children,
-        session.job.kind,
-        namer=namer,
-        root_length=namer.path_length(session.job.destination.parts),
-        now=session.clock.now(),
+    arrangement = await session.until_stopped(
+        look_for_children(session.job, session.readable.connector, names.capabilities.names, session.clock.now())
     )
     if not session.simulated:
         await asyncio.to_thread(save_children, session.state, arrangement.children)
-    ignored = left_out(listed.found, session.job.children)
-    told = (*listed.told, f"{ignored:,} are left out by the job's rules.") if ignored else listed.told
     session.run.finished_phase(Phase.ANALYZE, session.clock.now())
+    return arrangement
+
+
+async def look_for_children(job: Job, source: Source, destination_names: NameRules, now: datetime) -> Arrangement:
+    """The children as they are now, by what the source lists and what earlier runs kept. Changes nothing.
+
+    Raises as `arrange_children`.
+    """
+    listed = await _listed(job, source)
+    known = await asyncio.to_thread(load_children, job_state(job.name))
+    namer = Namer(destination_names)
+    root_length = namer.path_length(job.destination.parts)
+    arrangement = arranged(listed.found, known, job.children, job.kind, namer=namer, root_length=root_length, now=now)
+    ignored = left_out(listed.found, job.children)
+    told = (*listed.told, f"{ignored:,} are left out by the job's rules.") if ignored else listed.told
     return Arrangement(arrangement.children, (*arrangement.told, *told))
 
 
@@ -87,35 +93,34 @@ def child_job(parent: Job, child: Child) -> Job:
     })  # fmt: skip
 
 
-async def _listed(session: Session) -> Listed:
-    listed = await (_projects(session) if session.job.kind is JobKind.COMPANY else _folders(session))
+async def _listed(job: Job, source: Source) -> Listed:
+    listed = await (_projects(job, source) if job.kind is JobKind.COMPANY else _folders(job, source))
     if listed.found:
         return listed
-    what = "project" if session.job.kind is JobKind.COMPANY else "folder"
+    what = "project" if job.kind is JobKind.COMPANY else "folder"
     raise ConfigurationError(
         f"no-{what}s",
-        f"The connection '{session.job.source.connection}' sees no {what} at all.",
+        f"The connection '{job.source.connection}' sees no {what} at all.",
         fix="Check its rights (`sitehaul test`). Children that are known stay as they are.",
     )
 
 
-async def _projects(session: Session) -> Listed:
-    connector = session.readable.connector
+async def _projects(job: Job, connector: Source) -> Listed:
     if not isinstance(connector, Company):
         raise ConfigurationError(
             "no-company",
-            f"The connection '{session.job.source.connection}' ({connector.display_name}) has no projects.",
+            f"The connection '{job.source.connection}' ({connector.display_name}) has no projects.",
             fix="Use the kind folder_mapping, which makes a child for each folder of the source path.",
         )
     return Listed(await connector.projects(), ())
 
 
-async def _folders(session: Session) -> Listed:
-    connector, parts = session.readable.connector, session.job.source.parts
+async def _folders(job: Job, connector: Source) -> Listed:
+    parts = job.source.parts
     if not isinstance(connector, Browsable):
         raise ConfigurationError(
             "no-first-folders",
-            f"The connection '{session.job.source.connection}' ({connector.display_name}) cannot list a folder alone.",
+            f"The connection '{job.source.connection}' ({connector.display_name}) cannot list a folder alone.",
             fix="Make one job for each folder.",
         )
     entries = await connector.inside(parts)

@@ -67,7 +67,7 @@ def _set_taken(database: Path, held: Mapping[str, int]) -> None:
     with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection, connection:
         rows = connection.execute(
             "SELECT id, active_slots FROM concurrency_limit_v2"
-            " WHERE name LIKE 'procore-%-hourly' AND slot_decay_per_second = 0"
+            " WHERE (name LIKE 'procore-%-hourly' OR name LIKE 'procore-%-hourly-but-%') AND slot_decay_per_second = 0"
         ).fetchall()
         for limit_id, taken in rows:
             slots = held.get(str(limit_id), 0)

@@ -1,15 +1,15 @@
 """One budget of calls for all children of a job, divided so that none of them starves.
 
-Children take turns. In its turn a child may use a slice of what is left of the hour: what is free now, less what the
-slices of others still hold, divided by those whose turn is still to come. So everybody gets a turn before anybody gets
-a second one, and what one does not use flows on to the next. Whoever has used its slice up stops with `ShareUsedUp`
-while others wait, and goes on in its next turn; when nobody waits, the slice grows.
+Children take turns. How many calls a child may have made by now is what is left of the hour and what the unfinished
+children have used of it in this process, divided by the unfinished children: so each gets the same, and what a finished
+one did not need goes to the others. Whoever has made so many stops with `ShareUsedUp` while somebody waits for a turn
+who has made fewer, and goes on in its next one; otherwise it may go on for a while.
 
 Within a turn the children that are at work are served in rotation, call by call.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from migration.errors import BudgetExhausted
 from migration.jobs import OnBudgetExhausted
 from tasks.budget import PrefectCallBudget
 
-SLICE_CALLS_MIN = 10
+LISTING_CALLS_MIN = 10
 """A turn that continues a listing begins by reading the project's folders again. With so many calls it gets beyond
 them; each further turn of a child that is not listed yet gets at least twice as many, so that it gets beyond more."""
 _DOUBLINGS_MAX = 7
@@ -34,27 +34,23 @@ class ShareUsedUp(BudgetExhausted):
 
 @dataclass(slots=True)
 class _Purse:
-    """The budget of one client, and the slices of it that are given out."""
+    """The budget of one client, and what the unfinished children have used of it in this process."""
 
     inner: PrefectCallBudget
-    slices: set["Share"] = field(default_factory=set)
-
-    async def free(self) -> int:
-        """Calls that are left and promised to nobody."""
-        return await self.inner.left() - sum(share.held for share in self.slices)
+    used: dict[str, int] = field(default_factory=dict)
 
 
 class Shares:
     """The budgets of one run of a job with children. Made and used in one event loop; its budgets close with `stack`.
 
-    `waiting` says how many children wait for a turn at this moment.
+    `waiting` says which children wait for a turn at this moment.
     """
 
     def __init__(
         self,
         stack: AsyncExitStack,
         *,
-        waiting: Callable[[], int],
+        waiting: Callable[[], Sequence[str]],
         on_budget_exhausted: OnBudgetExhausted,
         reserve_percent: int,
         clock: Clock,
@@ -66,24 +62,31 @@ class Shares:
         self._clock = clock
         self._opening = asyncio.Lock()
         self._purses: dict[str, _Purse] = {}
-        self.deciding: set[Turn] = set()
-        """Turns that have begun and have no slice yet."""
+        self._turns: set[Turn] = set()
+        """Those that go on."""
 
-    def turn(self, number: int) -> "Turn":
-        """A child's next turn; `number` counts, from 0, those in which it was not listed to the end yet."""
-        turn = Turn(self, number)
-        self.deciding.add(turn)
+    def turn(self, child: str, listing_turns: int | None = None) -> "Turn":
+        """A child's next turn; `listing_turns` counts those after which it was not listed to the end, None = it is."""
+        calls_min = 1 if listing_turns is None else LISTING_CALLS_MIN << min(listing_turns, _DOUBLINGS_MAX)
+        turn = Turn(self, child, calls_min)
+        self._turns.add(turn)
         return turn
+
+    def ended(self, turn: "Turn", *, finished: bool) -> None:
+        """A turn has ended. What a finished child used no longer counts in what the others may use."""
+        self._turns.discard(turn)
+        if finished:
+            for purse in self._purses.values():
+                purse.used.pop(turn.child, None)
 
     @property
     def calls_taken(self) -> int:
         """Calls of all children and of the job itself so far, in this process."""
         return sum(purse.inner.calls_taken for purse in self._purses.values())
 
-    @property
-    def waiting(self) -> int:
-        """How many children wait for a turn now."""
-        return self._waiting()
+    def somebody_has_less(self, purse: _Purse, calls: int) -> bool:
+        """Whether a child waits that has made fewer calls."""
+        return any(purse.used.get(child, 0) < calls for child in self._waiting())
 
     async def purse(self, settings: ProcoreSettings) -> _Purse:
         """The budget of a connection's client, opened once."""
@@ -101,23 +104,25 @@ class Shares:
                 self._purses[client] = _Purse(await self._stack.enter_async_context(opening))
             return self._purses[client]
 
-    async def slice_for(self, turn: "Turn", purse: _Purse) -> int:
-        """How many calls a turn may begin with."""
-        self.deciding.add(turn)
-        free = await purse.free()
-        parts = self.waiting + len(self.deciding)
-        self.deciding.discard(turn)
-        return max(free // max(1, parts), SLICE_CALLS_MIN << min(turn.number, _DOUBLINGS_MAX))
+    @property
+    def unfinished(self) -> int:
+        """How many children are at work or wait."""
+        return max(1, len(self._waiting()) + len(self._turns))
+
+    async def fair_share(self, purse: _Purse) -> int:
+        """How many calls each unfinished child may have made by now."""
+        return (await purse.inner.left() + sum(purse.used.values())) // self.unfinished
 
 
 class Turn:
     """One turn of one child: its budgets, one for each client it calls with."""
 
-    def __init__(self, shares: Shares, number: int) -> None:
+    def __init__(self, shares: Shares, child: str, calls_min: int) -> None:
         self.shares = shares
-        self.number = number
+        self.child = child
+        self.calls_min = calls_min
         self.used_up = False
-        """Whether its slice was not enough."""
+        """Whether its share was not enough."""
         self.exhausted: BudgetExhausted | None = None
         """What said that the hour's calls are used up."""
         self._budgets: dict[str, Share] = {}
@@ -125,20 +130,12 @@ class Turn:
     async def budget(self, settings: ProcoreSettings) -> "Share":
         """The child's part of the budget of a connection's client."""
         purse = await self.shares.purse(settings)
-        share = self._budgets.setdefault(settings.client_name, Share(self, purse))
-        purse.slices.add(share)
-        return share
+        return self._budgets.setdefault(settings.client_name, Share(self, purse))
 
     @property
     def calls_taken(self) -> int:
         """Calls made in this turn."""
         return sum(share.calls_taken for share in self._budgets.values())
-
-    def end(self) -> None:
-        """Give back what was not used."""
-        self.shares.deciding.discard(self)
-        for share in self._budgets.values():
-            share.give_back()
 
 
 class Share:
@@ -149,17 +146,12 @@ class Share:
         self._purse = purse
         self._one = asyncio.Lock()
         """One of the child's calls at a time waits with those of the others."""
-        self._slice: int | None = None
+        self._allowed = purse.used.setdefault(turn.child, 0) + turn.calls_min
         self._calls_taken = 0
 
     @property
     def calls_taken(self) -> int:
         return self._calls_taken
-
-    @property
-    def held(self) -> int:
-        """What of the slice is not used yet."""
-        return max(0, (self._slice or 0) - self._calls_taken)
 
     @property
     def waiting_until(self) -> datetime | None:
@@ -171,12 +163,13 @@ class Share:
         return await self._purse.inner.left()
 
     async def take(self, calls: int = 1) -> None:
-        """As `CallBudget.take`; raises ShareUsedUp when the turn's slice is used up and others wait."""
+        """As `CallBudget.take`; raises ShareUsedUp when the child has had its share and others wait."""
         async with self._one:
             await self._fit(calls)
             with self._noted():
                 await self._purse.inner.take(calls)
             self._calls_taken += calls
+            self._purse.used[self._turn.child] = self._used + calls
 
     async def observe(self, reading: RateLimitReading) -> None:
         await self._purse.inner.observe(reading)
@@ -185,9 +178,9 @@ class Share:
         with self._noted():
             await self._purse.inner.refused(retry_after_seconds=retry_after_seconds, reading=reading)
 
-    def give_back(self) -> None:
-        """The turn has ended."""
-        self._purse.slices.discard(self)
+    @property
+    def _used(self) -> int:
+        return self._purse.used.get(self._turn.child, 0)
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -198,15 +191,18 @@ class Share:
             raise
 
     async def _fit(self, calls: int) -> None:
-        """Return when the slice has room for these calls."""
-        if self._slice is None:
-            self._slice = await self._turn.shares.slice_for(self._turn, self._purse)
-        while self._calls_taken + calls > self._slice:
-            if self._turn.shares.waiting:
-                self._turn.used_up = True
-                raise ShareUsedUp(f"its share of the hour, {self._slice} calls, is used up and others wait")
-            free = await self._purse.free()
-            self._slice += max(calls, free // max(1, len(self._purse.slices)))
+        """Return when the share has room for these calls."""
+        if self._used + calls <= self._allowed:
+            return
+        shares = self._turn.shares
+        self._allowed = max(self._allowed, await shares.fair_share(self._purse))
+        if self._used + calls <= self._allowed:
+            return
+        if shares.somebody_has_less(self._purse, self._used):
+            self._turn.used_up = True
+            raise ShareUsedUp(f"its share of the hour, {self._used} calls, is used up and others wait")
+        left = await self._purse.inner.left()
+        self._allowed = self._used + max(calls, left // (2 * shares.unfinished))
 
 
 _TURN: ContextVar[Turn | None] = ContextVar("turn", default=None)
