@@ -38,7 +38,7 @@ async def put_sidecar(
     `noted` (JSON) keeps what was put there, so that an unchanged file costs a look and no writing. A file that cannot
     be written becomes the result's `problem`; StoppedResumable and FatalError are raised.
     """
-    folder = (*root, SIDECAR_FOLDER, job)
+    folder = (*root, SIDECAR_FOLDER, *job.split("/"))
     known, written = _known(noted), list[str]()
     try:
         await destination.make_folder(folder)

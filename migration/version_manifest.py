@@ -58,7 +58,7 @@ async def _manifests(source: Source, root: PathParts) -> AsyncIterator[Entry]:
         page: WalkPage
         async for page in pages:
             for entry in page.entries:
-                if entry.is_file and len(entry.path) == 2 and entry.name == MANIFEST_LINES:
+                if entry.is_file and entry.name == MANIFEST_LINES:
                     yield entry
 
 

@@ -14,7 +14,7 @@ from migration.errors import ConfigurationError
 from migration.job_problems import job_from_values
 from migration.jobs import Job
 from migration.mapping import Arrangement, Child, arranged, left_out
-from migration.naming import Namer
+from migration.naming import SIDECAR_FOLDER, Namer
 from migration.progress import Phase
 from tasks.session import Session, job_state
 from tasks.steps import step
@@ -123,7 +123,7 @@ async def _folders(job: Job, connector: Source) -> Listed:
             f"The connection '{job.source.connection}' ({connector.display_name}) cannot list a folder alone.",
             fix="Make one job for each folder.",
         )
-    entries = await connector.inside(parts)
+    entries = [entry for entry in await connector.inside(parts) if entry.name != SIDECAR_FOLDER]
     folders = [entry for entry in entries if entry.kind is EntryKind.FOLDER]
     nameable = [entry for entry in folders if "/" not in entry.name and entry.name not in (".", "..")]
     counts = Counter(entry.name for entry in nameable)

@@ -49,3 +49,12 @@ async def test_a_destination_that_refuses_it_is_told_and_nothing_else(tmp_path: 
     assert placed.written == ()
     assert placed.problem is not None
     assert "not-a-folder" in placed.problem
+
+
+async def test_a_child_job_has_a_folder_in_that_of_its_parent(tmp_path: Path) -> None:
+    system = MemorySystem()
+    placed = await put_sidecar(
+        the_sidecar(tmp_path), system, (), "company/tower-1", noted=tmp_path / "noted.json", clock=QuickClock()
+    )
+    assert placed.folder == (SIDECAR_FOLDER, "company", "tower-1")
+    assert (*placed.folder, "README.txt") in system.kept
