@@ -1,5 +1,6 @@
 """Earlier versions of one file go to one path in their order, whatever happens to some of them."""
 
+import sqlite3
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,20 @@ def test_versions_without_numbers_are_counted() -> None:
     source = ScriptedSource({"a": b"1", "b": b"2"})
     assert list(numbered([source.entry("a"), source.entry("b")])) == [1, 2]
     assert list(numbered([source.entry("a", version_number=4), source.entry("b", version_number=7)])) == [4, 7]
+
+
+async def test_what_was_published_before_a_process_died_is_not_put_again(bench: Bench) -> None:
+    """The last thing of each step, recording it, is what is lost."""
+    source, system = source_of(bench), KeepingSystem()
+    works = chain(source)
+    async with bench.transfer(system) as (transfer, ledger, run):
+        await transfer.run_batch(works[:2])
+        forgotten = works[1].action.action_id
+    with sqlite3.connect(bench.state.ledger) as database:
+        database.execute("DELETE FROM outcomes WHERE action_id = ? AND run_id = ?", (forgotten, run.run_id))
+    async with bench.transfer(system) as (transfer, ledger, run):
+        assert run.resumed
+        await transfer.run_batch(works)
+        latest = await ledger.latest(run.run_id)
+    assert system.history[PATH] == [b"first", b"second one", b"third"]
+    assert {one.word.value for one in latest.values()} == {"succeeded"}
