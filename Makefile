@@ -8,7 +8,7 @@ FILES ?= 2000
 HUGE_BYTES ?= 0
 KINDS ?=
 
-.PHONY: help demo test test-all check bench prove-kills prove-round-trips prove-company clean lock setup setup-dev test-unit conformance job-docs
+.PHONY: prove-sync help demo test test-all check bench prove-kills prove-round-trips prove-company clean lock setup setup-dev test-unit conformance job-docs
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 22
@@ -64,6 +64,9 @@ prove-kills: setup-dev  ## N random SIGKILLs, each followed by a resume: make pr
 
 prove-company: setup-dev  ## 40 projects, 50,000 files, one job, a small budget, kills: make prove-company SEED=1
 	@$(BIN)/python -m benchmarks.prove_company --seed $(SEED)
+
+prove-sync: setup-dev  ## N random histories of two-sided jobs, with outages and crashes: make prove-sync N=10000 SEED=1
+	@$(BIN)/python -m benchmarks.prove_sync --histories $(N) --seed $(SEED)
 
 prove-round-trips: setup-dev  ## into every kind of system and back: make prove-round-trips KINDS="smb s3" HUGE_BYTES=4400000000
 	@$(BIN)/python -m benchmarks.prove_round_trips $(KINDS) --files $(FILES) --huge-bytes $(HUGE_BYTES)

@@ -8,7 +8,7 @@ Long because placing, joining and adopting share what is known of both sides.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -132,24 +132,36 @@ def join_trees(
     source_namer: Namer,
     roots: tuple[Place, Place],
     following: Following,
+    files_here: Mapping[str | None, Set[str]],
+    files_there: Mapping[str | None, Set[str]],
 ) -> Folders:
     """One tree of both. Rows come parents first. `namer` gives names at the destination, `source_namer` at the source;
-    `roots` are the places of the job's roots there (destination, source).
+    `roots` are the places of the job's roots there (destination, source). `files_here` are names of files at the source
+    that folders of the destination have, too, by the id of their folder (None = the root); `files_there` the other way
+    round: where it names any, a folder that is moved there, or made in a job that goes both ways, gets another name.
 
     Raises PlanError `orphan-entry` or `duplicate-entry` for source rows that are no tree.
     """
-    joining = _Joining(source, destination, links, namer, source_namer, following)
+    joining = _Joining(source, destination, links, namer, source_namer, following, files_here)
     rows, moved_here = joining.source_rows()
-    folders = place_folders(rows, namer, roots[0], source_namer=source_namer, source_root=roots[1],
-                            given=joining.given_names(rows))  # fmt: skip
+    given = joining.given_names(rows)
     blocked: set[str] = set()
     while True:
+        folders = place_folders(rows, namer, roots[0], source_namer=source_namer, source_root=roots[1], given=given)
         by_there_id, wishes = joining.match(folders, blocked)
+        moving = {wish.id for wish in wishes}
+        wanted = [
+            folder
+            for folder in folders[1:]
+            if folder.there_id in moving or (folder.there_id is None and following.destination_moves)
+        ]
+        others = _other_names(wanted, files_there, namer)
         tree = Tree({row.id: row.position for row in destination}, namer.key)
         _add_made(tree, folders)
         moves, in_the_way = tree.moves(wishes)
-        if not in_the_way:
+        if not in_the_way and not others:
             break
+        given |= others
         blocked |= {joining.source_of[there_id] for there_id in in_the_way}
     if following.adopts:
         joining.adopt(folders, by_there_id)
@@ -180,7 +192,7 @@ def place_folders(
             raise duplicate(row.id, row.name)
         ids.add(row.id)
         children[None if row.top else row.parent_id].append(row)
-    folders = [Folder(0, None, "", (), (), root, source_root or Place())]
+    folders = [Folder(0, None, None, (), (), root, source_root or Place())]
     names = given or {}
     waiting = [(folders[0], row, new) for row, new in _placed(folders[0], children.pop(None, []), namer, names)]
     while waiting:
@@ -204,8 +216,10 @@ class _Joining:
         namer: Namer,
         source_namer: Namer,
         following: Following,
+        files_here: Mapping[str | None, Set[str]],
     ) -> None:
         self._namer = namer
+        self._files_here = files_here
         self._source_namer = source_namer
         self._following = following
         self._source = {row.id: row for row in source if not row.deleted}
@@ -295,6 +309,7 @@ class _Joining:
             for row in self._source.values()
             if row.position.parent_id == parent_id and row.id != own_id
         }
+        taken |= {self._source_namer.key(name) for name in self._files_here.get(parent_id, ())}
         mapped = self._source_namer.map_names([Sibling(there.id, there.name)], Place(folders=True), taken=taken)
         return mapped[0].name
 
@@ -399,7 +414,10 @@ class _Joining:
         self, parent: Folder, rows: list[FolderRow], folders: list[Folder], by_there_id: dict[str, int]
     ) -> Iterator[Folder]:
         rows.sort(key=lambda row: (row.name, row.id))
-        taken = {self._source_namer.key(one.source_path[-1]) for one in parent.subfolders.values()}
+        key = self._source_namer.key
+        taken = {key(one.source_path[-1]) for one in parent.subfolders.values()}
+        if parent.parent is None or parent.id is not None:
+            taken |= set(map(key, self._files_here.get(parent.id, ())))
         siblings = [Sibling(row.id, row.name, row.created) for row in rows]
         place = Place(parent.source_place.length, folders=True)
         for row, new in zip(rows, self._source_namer.map_names(siblings, place, taken=taken), strict=True):
@@ -445,6 +463,24 @@ class _Joining:
                 folder.id = None
                 folder.listed_path = ()
         return moves
+
+
+def _other_names(folders: Sequence[Folder], files_there: Mapping[str | None, Set[str]], namer: Namer) -> dict[str, str]:
+    """Other names for folders that are to come where files have their names, by source id."""
+    others: dict[str, str] = {}
+    for folder in folders if files_there else ():
+        parent = folder.parent
+        assert parent is not None
+        known = parent.parent is None or parent.there_id is not None
+        if folder.id is None or folder.problem or folder.deleted or not known:
+            continue
+        files = {namer.key(name) for name in files_there.get(parent.there_id, ())}
+        name = folder.destination_path[-1]
+        if namer.key(name) in files:
+            new = namer.marked_apart(name, "", folder.id, parent.place, files | parent.subfolders.keys())
+            if new is not None:
+                others[folder.id] = new.name
+    return others
 
 
 def _add_made(tree: Tree, folders: Iterable[Folder]) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from migration.actions import Side
 from migration.baseline import BASELINE_SCHEMA
 from migration.entries import EntryKind
 from migration.inventory import SCHEMA, Inventory
@@ -72,6 +73,11 @@ BEFORE = """
 """Baseline rows of those folders: planned name, kept name, the source's name, then the fields of `planner.Before`, and
 the pair that was moved."""
 
+_FILES_LIKE_FOLDERS = """
+    SELECT CASE WHEN len(path) > 1 THEN parent_id END, name FROM {here}
+    WHERE kind = 'file' AND NOT deleted
+      AND lower(name) IN (SELECT lower(name) FROM {there} WHERE kind = 'folder')
+"""
 KNOWN = "SELECT count(*) FROM baseline_rows WHERE source_id IS NOT NULL"
 
 TOP_PARENT = "SELECT any_value(parent_id) FROM {rows} WHERE len(path) = 1"
@@ -249,6 +255,16 @@ def _link(
         path[-1] if destination_name is None else from_stored(destination_name),
         *missing,
     )
+
+
+def files_named_like_folders(database: duckdb.DuckDBPyConnection, side: Side) -> dict[str | None, set[str]]:
+    """Names of files on one side that folders of the other have, too (whatever the case), by the id of the folder they
+    are in (None = the root)."""
+    here, there = ("source_rows", "destination_rows") if side is Side.SOURCE else ("destination_rows", "source_rows")
+    found: dict[str | None, set[str]] = {}
+    for parent_id, name in database.execute(_FILES_LIKE_FOLDERS.format(here=here, there=there)).fetchall():
+        found.setdefault(None if parent_id is None else from_stored(parent_id), set()).add(from_stored(name))
+    return found
 
 
 def root_id(database: duckdb.DuckDBPyConnection, rows: str) -> str | None:

@@ -179,7 +179,7 @@ class _Making:
                 adopts=self._adopts,
             ),
             files_here=files_named_like_folders(self._database, Side.SOURCE) if self._adopts else {},
-            files_there=files_named_like_folders(self._database, Side.DESTINATION) if inputs.both_ways else {},
+            files_there=files_named_like_folders(self._database, Side.DESTINATION) if follows else {},
         )
 
     def _define_moved(self, database: duckdb.DuckDBPyConnection) -> None:

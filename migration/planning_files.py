@@ -100,6 +100,7 @@ class _Contents:
     by_name: dict[str, _There] = field(default_factory=dict)
     """Only of those that share their key with another."""
     by_planned: dict[str, _Before] = field(default_factory=dict)
+    by_source: dict[str | None, _Before] = field(default_factory=dict)
     pairs_there: dict[int, _There] = field(default_factory=dict)
     pairs_before: dict[int, _Before] = field(default_factory=dict)
 
@@ -108,6 +109,7 @@ class _Contents:
         self.by_key = {one.key: one for one in reversed(unmoved)}
         self.by_name = {one.name: one for one in unmoved} if len(self.by_key) < len(unmoved) else {}
         self.by_planned = {one.planned_key: one for one in self.before if one.pair is None}
+        self.by_source = {one.before.source_id: one for one in self.before if one.pair is None}
         self.pairs_there = {one.pair: one for one in self.there if one.pair is not None}
         self.pairs_before = {one.pair: one for one in self.before if one.pair is not None}
 
@@ -254,9 +256,13 @@ class FileDecider:
             there = contents.pairs_there.get(before.pair) if before.pair is not None else None
             if there is not None and there.name != before.name_there:
                 given[source_id] = there.name
-            elif before.planned_key == before.kept_key and self._is_named_otherwise(contents.folder, before):
+            elif self._may_keep_its_name(contents, before) and self._is_named_otherwise(contents.folder, before):
                 given[source_id] = before.name_there
         return given
+
+    def _may_keep_its_name(self, contents: _Contents, before: _Before) -> bool:
+        there = contents.by_key.get(before.kept_key)
+        return before.planned_key == before.kept_key and (there is None or there.there.is_file)
 
     def _is_named_otherwise(self, folder: Folder, before: _Before) -> bool:
         """Whether naming alone would not give the name that the file has there."""
@@ -270,6 +276,8 @@ class FileDecider:
         known = contents.by_planned.get(one.new.key)
         if found is not None:
             found.claimed = True
+        elif known is None:
+            known = contents.by_source.get(one.file.id)
         there, before = found.there if found else None, known.before if known else None
         verdict = self._verdict(contents.folder, one, there, before)
         if verdict.aside is not None and found is not None:
