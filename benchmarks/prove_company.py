@@ -108,6 +108,7 @@ class _Proof:
             "--set", f"reserve_percent={RESERVE_PERCENT}", "--json",
         )  # fmt: skip
         self._before: collections.Counter[str] = collections.Counter()
+        self._place.simulator.control("DELETE", "/log")  # what connecting asked
 
     def run(self) -> list[Hour]:
         hours: list[Hour] = []

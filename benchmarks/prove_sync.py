@@ -47,8 +47,8 @@ def main() -> int:
                 print(f"VIOLATION, seed {seed}: {violation}\n", flush=True)
     seconds = time.monotonic() - began
     print(
-        f"seeds {wanted.seed} to {wanted.seed + wanted.histories - 1}: {violations} violations; {total['runs']:,} runs, "
-        f"{total['changes']:,} changes by people, {total['crashes']:,} crashes, {seconds:,.0f} s"
+        f"seeds {wanted.seed} to {wanted.seed + wanted.histories - 1}: {violations} violations; "
+        f"{total['runs']:,} runs, {total['changes']:,} changes by people, {total['crashes']:,} crashes, {seconds:,.0f} s"
     )
     return 1 if violations else 0
 

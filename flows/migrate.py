@@ -1,4 +1,4 @@
-"""The flow `migrate`: analyze → plan → transfer → verify → report, continuing an unfinished run."""
+"""The flow `migrate`: analyze → plan → transfer → verify → remove → report, continuing an unfinished run."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -162,7 +162,8 @@ def place_of(location: Location) -> str:
 
 def _shown(database: duckdb.DuckDBPyConnection, query: str) -> tuple[ShownAction, ...]:
     answer = database.execute(
-        f"SELECT sign, side, shown_path, shown_from, size_bytes, reason, readable(detail) FROM ({query})", [LISTED]
+        f"SELECT sign, side, {_SHOWN_PATH}, {_SHOWN_FROM}, size_bytes, reason, readable(detail) FROM ({query})",
+        [LISTED],
     )
     return tuple(
         ShownAction(sign=sign, side=side, path=path, from_path=from_path, size_bytes=size, reason=reason, detail=detail)
@@ -190,12 +191,12 @@ def _joined(column: str) -> str:
     return f"readable(array_to_string([replace(name, '/', '∕') for name in {column}], '/'))"
 
 
+_SHOWN_PATH = f"{_joined('changed_path')} || CASE entry_kind WHEN 'folder' THEN '/' ELSE '' END"
+_SHOWN_FROM = f"CASE WHEN kind = 'rename' THEN {_joined('from_path')} END"
 _IS_SOURCE = "side = 'source'"
 _PATH = f"CASE WHEN {_IS_SOURCE} THEN source_path ELSE destination_path END"
 CHANGES = f"""
-    SELECT *, {_joined("changed_path")} || CASE entry_kind WHEN 'folder' THEN '/' ELSE '' END AS shown_path,
-           CASE WHEN kind = 'rename' THEN {_joined("from_path")} END AS shown_from
-    FROM (
+    SELECT * FROM (
         SELECT seq, kind, side, entry_kind, reason, detail, from_path, {_PATH} AS changed_path,
                CASE WHEN {_IS_SOURCE} AND kind = 'copy' THEN expected_size_bytes
                     WHEN kind = 'delete' THEN CASE WHEN {_IS_SOURCE} THEN size_bytes ELSE expected_size_bytes END

@@ -3,7 +3,8 @@
 Children take turns. How many calls a child may have made by now is what is left of the hour and what the unfinished
 children have used of it in this process, divided by the unfinished children: so each gets the same, and what a finished
 one did not need goes to the others. Whoever has made so many stops with `ShareUsedUp` while somebody waits for a turn
-who has made fewer, and goes on in its next one; otherwise it may go on for a while.
+who has made fewer, and goes on in its next one. Otherwise it pauses a little while others at work have made fewer, and
+goes on.
 
 Within a turn the children that are at work are served in rotation, call by call.
 """
@@ -26,6 +27,9 @@ LISTING_CALLS_MIN = 10
 """A turn that continues a listing begins by reading the project's folders again. With so many calls it gets beyond
 them; each further turn of a child that is not listed yet gets at least twice as many, so that it gets beyond more."""
 _DOUBLINGS_MAX = 7
+PAUSE_SECONDS = 0.5
+PAUSES_MAX = 40
+"""A child that has had its share pauses so often for others at work that have had less; then what is left is used."""
 
 
 class ShareUsedUp(BudgetExhausted):
@@ -84,9 +88,17 @@ class Shares:
         """Calls of all children and of the job itself so far, in this process."""
         return sum(purse.inner.calls_taken for purse in self._purses.values())
 
-    def somebody_has_less(self, purse: _Purse, calls: int) -> bool:
-        """Whether a child waits that has made fewer calls."""
+    def somebody_waits(self, purse: _Purse, calls: int) -> bool:
+        """Whether a child waits for a turn that has made fewer calls."""
         return any(purse.used.get(child, 0) < calls for child in self._waiting())
+
+    def somebody_works(self, purse: _Purse, calls: int) -> bool:
+        """Whether a child is at work that has made fewer calls."""
+        return any(purse.used.get(turn.child, 0) < calls for turn in self._turns)
+
+    async def pause(self) -> None:
+        """Let the others go on for a moment."""
+        await self._clock.sleep(PAUSE_SECONDS)
 
     async def purse(self, settings: ProcoreSettings) -> _Purse:
         """The budget of a connection's client, opened once."""
@@ -195,14 +207,17 @@ class Share:
         if self._used + calls <= self._allowed:
             return
         shares = self._turn.shares
-        self._allowed = max(self._allowed, await shares.fair_share(self._purse))
-        if self._used + calls <= self._allowed:
-            return
-        if shares.somebody_has_less(self._purse, self._used):
-            self._turn.used_up = True
-            raise ShareUsedUp(f"its share of the hour, {self._used} calls, is used up and others wait")
-        left = await self._purse.inner.left()
-        self._allowed = self._used + max(calls, left // (2 * shares.unfinished))
+        for _ in range(PAUSES_MAX):
+            self._allowed = max(self._allowed, await shares.fair_share(self._purse))
+            if self._used + calls <= self._allowed:
+                return
+            if shares.somebody_waits(self._purse, self._used):
+                self._turn.used_up = True
+                raise ShareUsedUp(f"its share of the hour, {self._used} calls, is used up and others wait")
+            if not shares.somebody_works(self._purse, self._used) or await self.left() < calls:
+                break
+            await shares.pause()
+        self._allowed = self._used + max(calls, await self.left() // (2 * shares.unfinished))
 
 
 _TURN: ContextVar[Turn | None] = ContextVar("turn", default=None)

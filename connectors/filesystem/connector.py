@@ -48,7 +48,7 @@ _THREADS = 16
 
 class FilesystemConnector:
     """One folder as source and destination. Implements Source, Destination, Flushable, RangeWritable, ContentHash,
-    Movable, Trash and StagedSweep of migration/contract.py."""
+    Movable, Trash, Browsable and StagedSweep of migration/contract.py."""
 
     def __init__(
         self,

@@ -158,6 +158,11 @@ class ProcoreConnector:
         """As connectors/procore/rearranging.py."""
         return await self._entered.rearranger.delete_to_trash(entry)
 
+    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
+        """As `Trash.find_deleted`; nothing tells from which folder something was deleted but its path."""
+        folder = await self.stat(path[:-1])
+        return None if folder is None else deletion(folder, entry, path[-1])
+
     async def restore(self, token: str) -> PathParts:
         """As connectors/procore/rearranging.py."""
         return await self._entered.rearranger.restore(token)
@@ -168,11 +173,6 @@ class ProcoreConnector:
 
     def _walk(self, root: PathParts, *, all_versions: bool) -> Walk:
         return Walk(self._entered.api, self._settings, self._clock, root, all_versions=all_versions)
-    async def find_deleted(self, entry: Entry, path: PathParts, key: str) -> str | None:  # noqa: ARG002
-        """As `Trash.find_deleted`; nothing tells from which folder something was deleted but its path."""
-        folder = await self.stat(path[:-1])
-        return None if folder is None else deletion(folder, entry, path[-1])
-
 
     @property
     def _entered(self) -> "_Parts":

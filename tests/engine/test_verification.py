@@ -97,9 +97,7 @@ async def test_every_difference_is_found_and_named(
     found = await again(bench)
     assert not found.clean
     assert found.counts == {Verdict.MATCHES: 3, Verdict(verdict): 1}
-    assert [(one.path, one.verdict.value) for one in found.differences] == [
-        (("Drawings", "b.pdf"), verdict)
-    ]
+    assert [(one.path, one.verdict.value) for one in found.differences] == [(("Drawings", "b.pdf"), verdict)]
     assert detail in found.differences[0].detail
     assert rows(bench)["Drawings/b.pdf"]["verdict"] == verdict
 

@@ -98,7 +98,8 @@ def result(
     versioning: dict[str, Any] | None = None,
     transfer_type: str = "copy",
 ) -> tuple[list[str], VersionRows]:
-    job = a_job(versioning=NATIVE if versioning is None else versioning).model_copy(update={"transfer_type": transfer_type})
+    wanted = NATIVE if versioning is None else versioning
+    job = a_job(versioning=wanted).model_copy(update={"transfer_type": transfer_type})
     rows = VersionRows(job, *ends, "procore")
     with duckdb.connect() as database:
         database.register("source_rows", to_table(numbered(source)))
