@@ -48,7 +48,8 @@ def main() -> int:
     seconds = time.monotonic() - began
     print(
         f"seeds {wanted.seed} to {wanted.seed + wanted.histories - 1}: {violations} violations; "
-        f"{total['runs']:,} runs, {total['changes']:,} changes by people, {total['crashes']:,} crashes, {seconds:,.0f} s"
+        f"{total['runs']:,} runs, {total['changes']:,} changes by people, {total['crashes']:,} crashes, "
+        f"{seconds:,.0f} s"
     )
     return 1 if violations else 0
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from migration.actions import ActionKind, OutcomeWord, Side
 from migration.analysis import analyze, analyze_destination
-from migration.baseline import write_baseline
+from migration.baseline import roots_of, write_baseline
 from migration.clock import SystemClock
 from migration.deletions import load_deletions
 from migration.entries import EntryKind
@@ -224,6 +224,8 @@ class History:
             folders = [node.id for node in side.nodes.values() if node.content is None]
             side.hidden = {self.dice.choice(folders)}
         faulty = side.outage is not None or bool(side.hidden)
+        if side.outage == "another" and not self._is_known(side):
+            faulty = False  # nobody can know that a place which was never seen is another one
         self.told.append(f"run, {side.system} {side.outage or ''} {'hides a folder' if side.hidden else ''}")
         trashed = len(other.trash)
         crash_at = self.dice.randint(1, 40) if self.dice.random() < 0.2 else None
@@ -232,6 +234,11 @@ class History:
         if faulty and any(not node.id.startswith("replaced") for node in deleted):
             raise Violation(f"{[node.name for node in deleted]} were deleted because of a listing that was not whole")
         side.outage, side.hidden = None, set()
+
+    def _is_known(self, side: LivingSystem) -> bool:
+        if not self.state.baseline.is_file():
+            return False
+        return roots_of(self.state.baseline)[list(self.sides.values()).index(side)] is not None
 
     async def come_to_rest(self) -> None:
         """Quiet runs: at most QUIET_RUNS_MAX until nothing is left to do, and both sides are the same then."""
@@ -245,6 +252,8 @@ class History:
             raise Violation("it does not come to rest")
         here, there = self.sides[Side.SOURCE], self.sides[Side.DESTINATION]
         mirrors = self.transfer_type == "sync" and self.rules.get("delete_propagation") == "mirror"
+        # Because of an empty listing nothing is ever deleted.
+        mirrors = mirrors and len(here.nodes) > 1 and len(there.nodes) > 1
         if mirrors and sorted(here.files().values()) != sorted(there.files().values()):
             raise Violation(f"the sides differ: {here.files()} and {there.files()}")
 

@@ -116,7 +116,7 @@ class Desk:
         writer.write_page(WalkPage((), tuple(problems), None, 1))
         return writer.finish()
 
-    def baseline(self, lines: Iterable[str], roots: tuple[str | None, str | None] = (None, None)) -> None:
+    def baseline(self, lines: Iterable[str], roots: tuple[str | None, str | None] = ("the-root", "the-root")) -> None:
         """`path = size t<source modified> v<version> #<source id> d<destination modified> w<destination version>
         n<kept name> from:<source's name> <<run that missed it at the source> ><the same, destination>`."""
         rows = []
