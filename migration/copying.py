@@ -3,6 +3,8 @@
 A process may die between any two steps. What it leaves behind is either a staged name (swept or replaced by the next
 try) or a published file that the durable staged event tells apart from anybody else's: it has the path, the size and
 the hash that were recorded before it became visible.
+
+Long because the steps of one copy and what each leaves behind are read together.
 """
 
 import random

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.shared.trash import TRASH_FOLDER
 from migration.copying import CopyPoint
 from tests.engine import killed
 
@@ -53,7 +54,7 @@ def check_finished(folder: Path) -> None:
     assert published(folder) == RIGHT
     assert outcomes(folder) == [(name, "succeeded", RIGHT[name]) for name in sorted(RIGHT)]
     left = [path.name for path in (folder / "destination").rglob(".sitehaul-*")]
-    assert left == []
+    assert left == [TRASH_FOLDER]
 
 
 @pytest.mark.parametrize("occurrence", [1, 9])
