@@ -3,6 +3,8 @@
 A pair is a file of the source, what is at its place at the destination, and what the baseline says of both; each of the
 three may be missing. Every transfer type is a strategy (STRATEGIES). Times are microseconds since 1970, None = unknown;
 ids are compared, never read, and may be in their stored form.
+
+Long because the tables of all transfer types are read together.
 """
 
 import math
