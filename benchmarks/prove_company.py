@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -44,9 +45,8 @@ class Hour:
     """What one simulated hour came to."""
 
     calls: int = 0
-    by_project: dict[str, int] = field(default_factory=dict)
     hungry: list[int] = field(default_factory=list)
-    """Calls of the projects that wanted more."""
+    """Calls since the beginning of each project that wants more."""
     starts: int = 0
     kills: int = 0
     seconds: float = 0.0
@@ -89,7 +89,7 @@ def main() -> int:
         f"{arguments.projects} projects, {arrived:,} files, {len(hours)} simulated hours of {proof.allowed} calls, "
         f"{kills} kills in {starts} starts, {time.monotonic() - began:.0f} s: complete, within the budget, no 429; the "
         "largest difference between projects that waited for calls was "
-        f"{max(hour.deviation for hour in hours)} calls an hour"
+        f"{max(hour.deviation for hour in hours)} calls"
     )
     if arguments.folder is None:
         shutil.rmtree(folder)
@@ -107,7 +107,8 @@ class _Proof:
             "children.template={company}/{project_number} {project_name}", "--set", f"children.at_once={at_once}",
             "--set", f"reserve_percent={RESERVE_PERCENT}", "--json",
         )  # fmt: skip
-        self._before: collections.Counter[str] = collections.Counter()
+        self._used: collections.Counter[str] = collections.Counter()
+        """Calls for each project since the beginning, by Procore's own log."""
         self._place.simulator.control("DELETE", "/log")  # what connecting asked
 
     def run(self) -> list[Hour]:
@@ -145,7 +146,7 @@ class _Proof:
             if code not in (0, 10):
                 raise Violation(f"a start ended with {code}; see {log}")
             ending: dict[str, Any] = json.loads(output.read_text("utf-8").splitlines()[-1])
-            if not ending["adds_up"]:
+            if ending["adds_up"] is not True:
                 raise Violation(f"the account does not add up: {ending['message']}")
             return ending | {"code": code}
 
@@ -159,14 +160,17 @@ class _Proof:
         if hour.calls > self.allowed:
             raise Violation(f"hour {number}: {hour.calls} calls, {self.allowed} allowed")
         rows = self._rows()
-        used = collections.Counter({row["name"]: row["calls"] for row in rows})
-        hour.by_project = dict(used - self._before)
-        self._before = used
-        hour.hungry = [hour.by_project.get(row["name"], 0) for row in rows if not row["settled"]]
+        for entry in calls:
+            found = re.search(
+                r"projects/(\d+)|(?:project_id|filters%5Bid%5D)=(\d+)", f"{entry['path']}?{entry['query']}"
+            )
+            if found:
+                self._used[found[1] or found[2]] += 1
+        hour.hungry = [self._used[row["id"]] for row in rows if not row["settled"]]
         told = collections.Counter(row["state"] for row in rows)
         print(
             f"hour {number}: {hour.calls} calls of {self.allowed} in {hour.starts} starts ({hour.kills} killed), "
-            f"{hour.seconds:.0f} s; {dict(told)}; unfinished projects got "
+            f"{hour.seconds:.0f} s; {dict(told)}; unfinished projects have had "
             f"{min(hour.hungry, default=0)} to {max(hour.hungry, default=0)} calls; {ending['message']}",
             flush=True,
         )

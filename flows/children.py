@@ -15,6 +15,7 @@ from flows.endings import Ending, EndState
 from flows.running import LISTENER
 from migration.child_rows import NOT_VISIBLE, PAUSED, WORKING, ChildRow, Roll
 from migration.errors import BudgetExhausted, FatalError, SiteHaulError, StoppedResumable
+from migration.inventory import entries_so_far
 from migration.jobs import Job
 from migration.mapping import Child
 from migration.plans import Plan
@@ -46,7 +47,9 @@ class ChildWork:
 class Rounds:
     """The turns of all children in this process."""
 
-    def __init__(self, session: Session, work: ChildWork, shares: Shares, roll: Roll) -> None:
+    def __init__(
+        self, session: Session, work: ChildWork, shares: Shares, roll: Roll, exhausted: BudgetExhausted | None
+    ) -> None:
         self._session = session
         self._work = work
         self._shares = shares
@@ -55,7 +58,7 @@ class Rounds:
         self._queue: list[ChildRow] = []
         self._together = Together()
         self._live: dict[str, Progress] = {}
-        self.exhausted: BudgetExhausted | None = None
+        self.exhausted = exhausted
         """Set when the hour's calls are used up."""
 
     @property
@@ -71,6 +74,7 @@ class Rounds:
         self._queue.sort(key=lambda row: row.turns)  # stable: those with equally many in the order of the roll
         self._roll.save()
         self._session.also_stops = self._together.stop
+        self._shares.begin({row.id: row.calls for row in self._queue})
         ends = await asyncio.gather(
             *(self._give_turns() for _ in range(self._session.job.children.at_once)), return_exceptions=True
         )
@@ -98,7 +102,7 @@ class Rounds:
     async def _turn(self, row: ChildRow) -> None:
         row.state, row.sentence = WORKING, ""
         self._roll.save()
-        turn = self._shares.turn(row.id, None if self._is_listed(row) else row.listing_turns)
+        turn, entries = self._shares.turn(row.id, row.futile_turns), self._entries(row)
         try:
             ending = await asyncio.create_task(self._run_of(row, turn), name=f"child {row.slug}")
         finally:
@@ -109,7 +113,7 @@ class Rounds:
         if turn.exhausted is not None:
             self.exhausted = turn.exhausted
         if turn.used_up and not row.settled:
-            row.listing_turns += not self._is_listed(row)
+            row.futile_turns = row.futile_turns + 1 if entries == self._entries(row) and not self._is_listed(row) else 0
             self._queue.append(row)
         self._shares.ended(turn, finished=row not in self._queue)
         self._roll.save()
@@ -158,6 +162,11 @@ class Rounds:
     def _is_listed(self, row: ChildRow) -> bool:
         last = last_record(job_state(self._name(row), simulated=self._work.simulated))
         return last is not None and last[1].finished(Phase.ANALYZE)
+
+    def _entries(self, row: ChildRow) -> int:
+        """How many entries of it are listed."""
+        last = last_record(job_state(self._name(row), simulated=self._work.simulated))
+        return entries_so_far(last[0].source_inventory) if last else 0
 
     def _name(self, row: ChildRow) -> str:
         return f"{self._session.job.name}/{row.slug}"

@@ -66,7 +66,8 @@ async def company(
             arrangement = await arrange_children()
             shares.ended(own_turn, finished=True)
             roll = await asyncio.to_thread(Roll.begun, session.paths, what, arrangement, ())
-            await _carry(session, work, shares, waiting, arrangement, roll)
+            rounds = waiting.rounds = Rounds(session, work, shares, roll, own_turn.exhausted)
+            await _carry(session, work, rounds, arrangement, roll)
 
         return await carried_out(
             job,
@@ -91,13 +92,10 @@ def _parameters(what: What, *, plan_anew: bool, simulated: bool) -> dict[str, An
     return {"plan_anew": plan_anew} | ({"simulate": simulated, "force": True} if what == "migrate" else {})
 
 
-async def _carry(
-    session: Session, work: ChildWork, shares: Shares, waiting: _Waiting, arrangement: Arrangement, roll: Roll
-) -> None:
+async def _carry(session: Session, work: ChildWork, rounds: Rounds, arrangement: Arrangement, roll: Roll) -> None:
     for sentence in arrangement.told:
         session.hub.say(sentence)
     session.hub.begin(Phase.TRANSFER)
-    rounds = waiting.rounds = Rounds(session, work, shares, roll)
     await rounds.go_on(arrangement.active)
     left = session.stopped or what_is_left(roll, rounds.exhausted)
     await _account(session, work, roll)

@@ -31,8 +31,8 @@ class ChildRow:
     settled: bool = False
     """Whether this run of the parent has nothing more to do with it."""
     turns: int = 0
-    listing_turns: int = 0
-    """Turns after which it was not listed to the end."""
+    futile_turns: int = 0
+    """Turns in a row that did not get on with listing it."""
     calls: int = 0
     """API calls in this run of the parent."""
     run_id: str | None = None

@@ -283,6 +283,15 @@ class _Gathered:
 _HEADER = "_header.json"
 
 
+def entries_so_far(folder: Path) -> int:
+    """How many entries an inventory holds, whether or not it is finished; 0 if there is none.
+
+    Raises PlanError `analysis-damaged` when its header cannot be read.
+    """
+    header = _read_header(folder)
+    return 0 if header is None else header.entries
+
+
 def _read_header(folder: Path) -> InventoryHeader | None:
     try:
         text = (folder / _HEADER).read_text("utf-8")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from migration.capabilities import NameRules
-from migration.child_rows import load_children, save_children
+from migration.child_rows import load_children, roll_file, save_children
 from migration.child_rules import JobKind
 from migration.contract import Browsable, Company, FoundChild, Source
 from migration.entries import EntryKind
-from migration.errors import ConfigurationError
+from migration.errors import BudgetExhausted, ConfigurationError
 from migration.job_problems import job_from_values
 from migration.jobs import Job
 from migration.mapping import Arrangement, Child, arranged, left_out
@@ -42,15 +42,21 @@ class Listed:
 async def arrange_children() -> Arrangement:
     """Ask the source for its projects or first folders, and keep which child is which and where it goes.
 
-    Raises ConfigurationError for a source that has no such thing, or in which nothing is seen; the known children then
-    stay as they are.
+    Without a call left a run that goes on takes the children that are known. Raises ConfigurationError for a source
+    that has no such thing, or in which nothing is seen; the known children then stay as they are.
     """
     session = Session.current()
     session.run.reached(Phase.ANALYZE, session.clock.now())
     names = session.writable if not session.simulated else session.listable
-    arrangement = await session.until_stopped(
-        look_for_children(session.job, session.readable.connector, names.capabilities.names, session.clock.now())
-    )
+    try:
+        arrangement = await session.until_stopped(
+            look_for_children(session.job, session.readable.connector, names.capabilities.names, session.clock.now())
+        )
+    except BudgetExhausted:
+        if not session.run.resumed or not roll_file(session.paths).is_file():
+            raise
+        known = await asyncio.to_thread(load_children, job_state(session.job.name))
+        return Arrangement(tuple(known), ("The hour's calls are used up; the children are those of the last start.",))
     if not session.simulated:
         await asyncio.to_thread(save_children, session.state, arrangement.children)
     session.run.finished_phase(Phase.ANALYZE, session.clock.now())

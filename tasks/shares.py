@@ -1,7 +1,7 @@
 """One budget of calls for all children of a job, divided so that none of them starves.
 
 Children take turns. How many calls a child may have made by now is what is left of the hour and what the unfinished
-children have used of it in this process, divided by the unfinished children: so each gets the same, and what a finished
+children have used in this run, divided by the unfinished children: so each gets the same, and what a finished
 one did not need goes to the others. Whoever has made so many stops with `ShareUsedUp` while somebody waits for a turn
 who has made fewer, and goes on in its next one. Otherwise it pauses a little while others at work have made fewer, and
 goes on.
@@ -10,7 +10,7 @@ Within a turn the children that are at work are served in rotation, call by call
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ from migration.errors import BudgetExhausted
 from migration.jobs import OnBudgetExhausted
 from tasks.budget import PrefectCallBudget
 
-LISTING_CALLS_MIN = 10
-"""A turn that continues a listing begins by reading the project's folders again. With so many calls it gets beyond
-them; each further turn of a child that is not listed yet gets at least twice as many, so that it gets beyond more."""
+CALLS_MIN = 10
+"""What a child may use in any case. A turn that continues a listing begins by reading the project's folders again; a
+child that did not get beyond them may use twice as many the next time, and so on."""
 _DOUBLINGS_MAX = 7
 PAUSE_SECONDS = 0.5
 PAUSES_MAX = 40
@@ -38,7 +38,7 @@ class ShareUsedUp(BudgetExhausted):
 
 @dataclass(slots=True)
 class _Purse:
-    """The budget of one client, and what the unfinished children have used of it in this process."""
+    """The budget of one client, and what the unfinished children have used of it in this run."""
 
     inner: PrefectCallBudget
     used: dict[str, int] = field(default_factory=dict)
@@ -66,12 +66,19 @@ class Shares:
         self._clock = clock
         self._opening = asyncio.Lock()
         self._purses: dict[str, _Purse] = {}
+        self._used_before: dict[str, int] = {}
         self._turns: set[Turn] = set()
         """Those that go on."""
 
-    def turn(self, child: str, listing_turns: int | None = None) -> "Turn":
-        """A child's next turn; `listing_turns` counts those after which it was not listed to the end, None = it is."""
-        calls_min = 1 if listing_turns is None else LISTING_CALLS_MIN << min(listing_turns, _DOUBLINGS_MAX)
+    def begin(self, used: Mapping[str, int]) -> None:
+        """What the unfinished children have used in earlier starts of the run counts, so that it is made up for."""
+        self._used_before = dict(used)
+        for purse in self._purses.values():
+            purse.used.update(used)
+
+    def turn(self, child: str, futile_turns: int = 0) -> "Turn":
+        """A child's next turn; `futile_turns` counts those in a row that did not get on with listing it."""
+        calls_min = self._used_before.get(child, 0) + (CALLS_MIN << min(futile_turns, _DOUBLINGS_MAX))
         turn = Turn(self, child, calls_min)
         self._turns.add(turn)
         return turn
@@ -82,6 +89,7 @@ class Shares:
         if finished:
             for purse in self._purses.values():
                 purse.used.pop(turn.child, None)
+            self._used_before.pop(turn.child, None)
 
     @property
     def calls_taken(self) -> int:
@@ -113,7 +121,8 @@ class Shares:
                     clock=self._clock,
                     reserve_percent=self._reserve_percent,
                 )
-                self._purses[client] = _Purse(await self._stack.enter_async_context(opening))
+                inner = await self._stack.enter_async_context(opening)
+                self._purses[client] = _Purse(inner, dict(self._used_before))
             return self._purses[client]
 
     @property
@@ -158,7 +167,8 @@ class Share:
         self._purse = purse
         self._one = asyncio.Lock()
         """One of the child's calls at a time waits with those of the others."""
-        self._allowed = purse.used.setdefault(turn.child, 0) + turn.calls_min
+        self._allowed = turn.calls_min
+        purse.used.setdefault(turn.child, 0)
         self._calls_taken = 0
 
     @property

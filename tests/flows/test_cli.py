@@ -99,7 +99,7 @@ def test_from_connecting_to_the_report(cli: Cli, tmp_path: Path) -> None:
         (("frobnicate",), 2, "No such command"),
         (("run",), 2, "Missing argument"),
         (("run", "unknown"), 3, "has no source"),
-        (("run", "bad/name", "--source", "a:b", "--destination", "c:d"), 3, "not valid"),
+        (("run", "bad/name", "--source", "a:b", "--destination", "c:d"), 3, "job"),
         (("run", "j", "--source", "a/b", "--destination", "c:d"), 3, "names no connection"),
         (("run", "j", "--source", "a:b", "--destination", "c:../d"), 3, "not contain"),
         (("run", "j", "--source", "a:b", "--destination", "c:d", "--set", "rules.large_item=perhaps"), 3, "large_item"),

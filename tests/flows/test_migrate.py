@@ -89,6 +89,7 @@ async def test_verification_finds_what_was_damaged_afterwards(place: Place) -> N
 
 
 async def test_a_file_of_somebody_else_is_flagged_and_stays(place: Place) -> None:
+    place.job = place.job.model_copy(update={"rules": place.job.rules.model_copy(update={"item_overwrite": "fail"})})
     path = place.visible()[0]["path"]
     there = place.copied.joinpath(*path)
     there.parent.mkdir(parents=True)
