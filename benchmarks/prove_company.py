@@ -21,6 +21,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def main() -> int:
              str(arguments.projects + 2), "--file-bytes", str(FILE_BYTES), "--switch", f"per_page_max={PAGE}",
              "--switch", f"hourly_calls={arguments.hourly_calls}", "--switch", "spike_calls=100000")  # fmt: skip
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, too
     try:
         with workplace(folder, *world) as place:
             place.connect("--hourly-calls", str(arguments.hourly_calls), "--spike-calls", "100000")

@@ -30,6 +30,9 @@ from tasks.session import Session, job_state, watched
 from tasks.shares import Shares, Turn, begin_turn
 from tasks.signals import Together, stop_with
 
+SAVE_SECONDS = 2.0
+"""While children are at work, the roll is written so often, so that a kill forgets few of their calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChildWork:
@@ -58,6 +61,7 @@ class Rounds:
         self._queue: list[ChildRow] = []
         self._together = Together()
         self._live: dict[str, Progress] = {}
+        self._saved_at = 0.0
         self.exhausted = exhausted
         """Set when the hour's calls are used up."""
 
@@ -102,13 +106,19 @@ class Rounds:
     async def _turn(self, row: ChildRow) -> None:
         row.state, row.sentence = WORKING, ""
         self._roll.save()
+        calls_before = row.calls
+
+        def stands(progress: Progress) -> None:
+            row.calls = calls_before + turn.calls_taken
+            self._stands(row, progress)
+
         turn, entries = self._shares.turn(row.id, row.futile_turns), self._entries(row)
         try:
-            ending = await asyncio.create_task(self._run_of(row, turn), name=f"child {row.slug}")
+            ending = await asyncio.create_task(self._run_of(row, turn, stands), name=f"child {row.slug}")
         finally:
             self._live.pop(row.id, None)
             row.turns += 1
-            row.calls += turn.calls_taken
+            row.calls = calls_before + turn.calls_taken
         self._record(row, ending)
         if turn.exhausted is not None:
             self.exhausted = turn.exhausted
@@ -119,7 +129,7 @@ class Rounds:
         self._roll.save()
         self._tell(row)
 
-    async def _run_of(self, row: ChildRow, turn: Turn) -> Ending:
+    async def _run_of(self, row: ChildRow, turn: Turn, stands: Callable[[Progress], None]) -> Ending:
         """Run the child in the present task, whose context is its own."""
         begin_turn(turn)
         stop_with(self._together)
@@ -131,7 +141,7 @@ class Rounds:
             job = child_job(self._session.job, self._children[row.id])
         except SiteHaulError as error:
             return Ending(state=EndState.FAILED, sentence=error.message, job=name, error=error)
-        with watched(_Watching(lambda progress: self._stands(row, progress))):
+        with watched(_Watching(stands)):
             await self._work(job)
         if endings:
             return endings[-1]
@@ -179,6 +189,10 @@ class Rounds:
 
     def _stands(self, row: ChildRow, progress: Progress) -> None:
         self._live[row.id] = progress
+        now = self._session.clock.monotonic()
+        if now - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = now
+            self._roll.save()
         self._session.hub.told(self._progress())
 
     def _progress(self) -> Progress:

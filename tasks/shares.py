@@ -1,20 +1,21 @@
 """One budget of calls for all children of a job, divided so that none of them starves.
 
-Children take turns. How many calls a child may have made by now is what is left of the hour and what the unfinished
-children have used in this run, divided by the unfinished children: so each gets the same, and what a finished
-one did not need goes to the others. Whoever has made so many stops with `ShareUsedUp` while somebody waits for a turn
-who has made fewer, and goes on in its next one. Otherwise it pauses a little while others at work have made fewer, and
-goes on.
+Children take turns. What is left of the hour goes to those unfinished children that have made the fewest calls in this
+run, until all have made the same; what a finished one did not need so goes to the others. Whoever has made so many
+stops with `ShareUsedUp` while somebody waits for a turn who has made fewer, and goes on in its next one. Otherwise it
+pauses a little while others at work have made fewer, and goes on.
 
 Within a turn the children that are at work are served in rotation, call by call.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 
 from connectors.procore.settings import ProcoreSettings
 from migration.budget import RateLimitReading
@@ -28,7 +29,7 @@ CALLS_MIN = 10
 child that did not get beyond them may use twice as many the next time, and so on."""
 _DOUBLINGS_MAX = 7
 PAUSE_SECONDS = 0.5
-PAUSES_MAX = 40
+PAUSES_MAX = 10
 """A child that has had its share pauses so often for others at work that have had less; then what is left is used."""
 
 
@@ -132,7 +133,19 @@ class Shares:
 
     async def fair_share(self, purse: _Purse) -> int:
         """How many calls each unfinished child may have made by now."""
-        return (await purse.inner.left() + sum(purse.used.values())) // self.unfinished
+        children = {*self._waiting(), *(turn.child for turn in self._turns)}
+        return level([purse.used.get(child, 0) for child in children], await purse.inner.left())
+
+
+def level(used: Sequence[int], left: int) -> int:
+    """Up to which count `left` more calls fill those who have made fewer, so that all of these have made the same.
+    Pure."""
+    total = left
+    for number, (count, following) in enumerate(pairwise([*sorted(used), math.inf]), start=1):
+        total += int(count)
+        if total <= number * following:
+            return total // number
+    return left
 
 
 class Turn:

@@ -81,7 +81,7 @@ async def test_a_company_is_copied_and_goes_on_when_its_projects_change(
     served = procore_simulator(files=30, projects=6, further_files=10, seed=61, max_file_bytes=3_000)
     first, second, off, fourth, fifth = (one["id"] for one in served.facts["projects"] if one["permitted"])
     served.edit({"op": "project", "project_id": fifth, "name": "Small Works 4", "project_number": "25-104"})
-    place = company(served, tmp_path)
+    place = company(served, tmp_path, Children(at_once=5))
     ending = await place.run()
 
     assert (ending.state, ending.error) == (EndState.DONE, None), ending.sentence
@@ -124,14 +124,14 @@ async def test_a_company_is_copied_and_goes_on_when_its_projects_change(
 async def test_a_small_budget_is_shared_fairly_and_the_next_hour_goes_on(
     procore_simulator: ProcoreSimulators, prefect_server: Server, tmp_path: Path
 ) -> None:
-    """Downloads count here: each project of 40 files needs 44 calls, and the hour has 110 for four of them."""
-    limit, percent = 110, 10
+    """Downloads count here: each project of 20 files needs 24 calls, and the hour has 60 for three of them."""
+    limit, percent = 60, 10
     switches = {"count_storage": True, "hourly_calls": limit, "spike_calls": 1000}
-    served = procore_simulator(files=40, projects=6, further_files=40, seed=62, max_file_bytes=2_000, settings=switches)
+    served = procore_simulator(files=20, projects=6, further_files=20, seed=62, max_file_bytes=2_000, settings=switches)
     *_, gone = visible(served)
     served.edit({"op": "permission", "project_id": gone, "level": None})
     served.edit({"op": "project", "project_id": visible(served)[1], "active": 0})
-    place = company(served, tmp_path, Children(at_once=2), hourly_calls=limit, spike_calls=1000)
+    place = company(served, tmp_path, Children(at_once=3), hourly_calls=limit, spike_calls=1000)
     names = BudgetNames(procore_settings(served, hourly_calls=limit).client_name)
     for hour in range(4):
         ending = await place.run("company")
