@@ -13,7 +13,7 @@ from typing import Any
 from flows.approval import PAUSES
 from flows.endings import Ending, EndState
 from flows.running import LISTENER
-from migration.child_rows import NOT_VISIBLE, PAUSED, WORKING, ChildRow, Roll
+from migration.child_rows import NOT_VISIBLE, PAUSED, WAITING, WORKING, ChildRow, Roll
 from migration.errors import BudgetExhausted, FatalError, SiteHaulError, StoppedResumable
 from migration.inventory import entries_so_far
 from migration.jobs import Job
@@ -157,13 +157,15 @@ class Rounds:
             row.code = ending.error.code
             if isinstance(ending.error, JobRunning):
                 row.state = EndState.PENDING.value
+            elif row.code == "never-run":
+                row.state, row.settled = WAITING, True
             elif row.code in NOT_VISIBLE_CODES:
                 row.state, row.settled = NOT_VISIBLE, True
         if ending.reconciliation is not None:
             total = ending.reconciliation.total
             row.source_files, row.files = total.source_files, dict(total.files)
             row.bytes_copied = sum(total.bytes.get(word, 0) for word in ("succeeded", "revised"))
-        if self._work.flow == "plan" and row.settled and ending.run is not None:
+        if self._work.flow == "plan" and ending.run is not None and ending.run.plan_summary.is_file():
             summary = Plan.load(ending.run).summary
             row.source_files, row.calls_planned = summary.files, summary.forecast.calls
         if row.state == EndState.FAILED.value and self._session.job.rules.failure_policy is FailurePolicy.HALT:

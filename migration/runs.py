@@ -273,7 +273,7 @@ def _running(state: JobState, holder: str) -> JobRunning:
         by = " by another process"
     return JobRunning(
         "already-running",
-        f"The job {state.folder.name!r} is being run{by}.",
+        f"The job {state.job_name!r} is being run{by}.",
         fix="Wait until it has ended, or stop it; one run of a job at a time is allowed.",
     )
 

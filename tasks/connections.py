@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from pydantic import SecretStr
@@ -21,6 +21,9 @@ from migration.errors import ConfigurationError
 from migration.jobs import OnBudgetExhausted
 from tasks.allowances import Windows
 from tasks.asking import answered, nobody_answered
+
+if TYPE_CHECKING:
+    from tasks.blocks import SiteHaulConnection
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 _SYSTEM_CLOCK = SystemClock()
@@ -42,6 +45,8 @@ class Opened:
 
 def save_connection(name: str, settings: ConnectionSettings) -> None:
     """Save or replace. ConfigurationError `connection-name` for a name that is not lower-case letters, digits, '-'."""
+    from prefect.exceptions import ObjectAlreadyExists
+
     from tasks.blocks import SiteHaulConnection
 
     if not _NAME.fullmatch(name):
@@ -53,7 +58,15 @@ def save_connection(name: str, settings: ConnectionSettings) -> None:
     values = json.dumps(_revealed(settings.model_dump(mode="python")), default=str)
     block = SiteHaulConnection(system=settings.kind, description=settings.summary, settings=SecretStr(values))
     with _told_server_errors():
-        answered(lambda: block.save(name, overwrite=True, _sync=True))  # type: ignore[call-arg] # by async_dispatch
+        try:
+            answered(lambda: _save(block, name))
+        except ObjectAlreadyExists:
+            # Another process made the type of block known at the same moment; now it is.
+            answered(lambda: _save(block, name))
+
+
+def _save(block: "SiteHaulConnection", name: str) -> None:
+    block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg] # by async_dispatch
 
 
 def load_connection(name: str) -> ConnectionSettings:

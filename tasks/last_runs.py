@@ -19,7 +19,7 @@ def last_planned_run(state: JobState) -> RunPaths:
         if paths.plan_summary.is_file() and paths.run_record.is_file():
             return paths
     raise ConfigurationError(
-        "never-run", f"The job {state.folder.name!r} has no run with a plan.", fix=f"sitehaul run {state.folder.name}"
+        "never-run", f"The job {state.job_name!r} has no run with a plan.", fix=f"sitehaul run {state.job_name}"
     )
 
 

@@ -283,7 +283,7 @@ def _version_of_last_run(state: "JobState") -> int:
             if number is not None:
                 return number
     raise ConfigurationError(
-        "run-not-found", f"The job '{state.folder.name}' has not been run yet.", fix="Name a version: --version 1"
+        "run-not-found", f"The job '{state.job_name}' has not been run yet.", fix="Name a version: --version 1"
     )
 
 

@@ -112,7 +112,7 @@ def _refuse_parents(state: "JobState", what: str) -> None:
     children = sorted(path.parent.name for path in state.folder.glob("*/job.json"))
     if children:
         raise ConfigurationError(
-            "job-has-children", f"The job '{state.folder.name}' has {len(children)} children and is not {what}."
+            "job-has-children", f"The job '{state.job_name}' has {len(children)} children and is not {what}."
         )
 
 

@@ -99,7 +99,7 @@ def test_from_connecting_to_the_report(cli: Cli, tmp_path: Path) -> None:
         (("frobnicate",), 2, "No such command"),
         (("run",), 2, "Missing argument"),
         (("run", "unknown"), 3, "has no source"),
-        (("run", "bad/name", "--source", "a:b", "--destination", "c:d"), 3, "job"),
+        (("run", "bad:name", "--source", "a:b", "--destination", "c:d"), 3, "name"),
         (("run", "j", "--source", "a/b", "--destination", "c:d"), 3, "names no connection"),
         (("run", "j", "--source", "a:b", "--destination", "c:../d"), 3, "not contain"),
         (("run", "j", "--source", "a:b", "--destination", "c:d", "--set", "rules.large_item=perhaps"), 3, "large_item"),
@@ -134,7 +134,7 @@ def test_ctrl_c_and_then_the_same_command(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "archive").mkdir()
     save_connection(office, procore_settings(cli.served))
     save_connection(archive, FilesystemSettings(folder=tmp_path / "archive"))
-    cli.served.settings(latency_ms=150.0)
+    cli.served.settings(latency_ms=500.0)
     ends = ("--source", f"{office}:{cli.served.project['name']}", "--destination", f"{archive}:c")
     words = ("run", "c", *ends, "--set", "performance.parallel_writes=2", "--json")
     process = subprocess.Popen(
