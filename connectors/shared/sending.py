@@ -10,9 +10,9 @@ MIB = 1024 * 1024
 SINGLE_BYTES = 8 * MIB
 """A file of up to this is sent by one request."""
 PART_BYTES = 5 * MIB
-"""S3 takes no smaller ones: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html. Four of these fill a
-line as well as two of twice the length, and what is gathered meanwhile takes less memory."""
-IN_FLIGHT = 4
+"""S3 takes no smaller ones (https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html). Six are held for one
+file: on their way, waiting and being gathered."""
+IN_FLIGHT = 3
 IN_FLIGHT_BYTES = 32 * MIB
 GROWN_MAX = 8
 

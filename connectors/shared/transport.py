@@ -17,6 +17,7 @@ from httpx_aiohttp.transport import map_aiohttp_exceptions
 from yarl import URL
 
 from connectors.shared.timeouts import Timeouts
+from connectors.shared.trust import this_machines
 
 READ_BUFFER_BYTES = 256 * 1024
 """Per connection; aiohttp pauses reading at twice this."""
@@ -78,7 +79,7 @@ class Http:
 
     def _made_session(self) -> aiohttp.ClientSession:
         # The caller bounds how much is in flight; a second bound here would only turn waiting into timeouts.
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or httpx.create_ssl_context())
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls or this_machines())
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

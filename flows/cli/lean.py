@@ -1,9 +1,27 @@
 """What a run can do without, and what it gives back."""
 
+import ctypes
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+
+_LARGE_BYTES = 4 * 1024 * 1024
+_KEPT_BYTES = 2 * 1024 * 1024
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""https://man7.org/linux/man-pages/man3/mallopt.3.html"""
+
+
+def give_memory_back() -> None:
+    """Have the C library give back what is let go of, parts of large files above all: glibc otherwise keeps more and
+    more the larger the blocks were. Another C library is left as it is."""
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_ARENA_MAX, 1)
 
 
 def leave_pandas_out() -> None:

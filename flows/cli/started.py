@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from flows.cli.exits import ExitCode
-from flows.cli.lean import leave_pandas_out
+from flows.cli.lean import give_memory_back, leave_pandas_out
 from flows.cli.main import Common
 from flows.cli.ready import ready_server
 from flows.endings import Ending, EndState
@@ -43,6 +43,7 @@ def run_flow(common: Common, name: FlowName, job: Job, **parameters: Any) -> End
     """
     if job.kind is not JobKind.TRANSFER:
         name, parameters = "company", _for_children(name, parameters)
+    give_memory_back()
     leave_pandas_out()
     ready_server(common)
     ending = _carried_out(common, _flow(name), job, parameters)
