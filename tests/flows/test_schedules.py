@@ -33,25 +33,23 @@ def changed(place: Place, **fields: Any) -> Job:
     return Job.model_validate(place.job.model_dump(mode="json") | fields)
 
 
+def only_on(day: datetime) -> dict[str, Any]:
+    return {"days": [f"{day:%A}".lower()]}
+
+
 def counters(place: Place) -> Counters:
     return load_counters(place.state.executions)
 
 
-async def test_outside_of_its_window_a_job_does_not_begin_unless_forced(
-    simulators: ProcoreSimulators, tmp_path: Path
-) -> None:
+async def test_outside_of_its_window_a_job_does_not_begin(simulators: ProcoreSimulators, tmp_path: Path) -> None:
     place = make_place(simulators(files=12, seed=41, max_file_bytes=10_000), tmp_path)
     day_after_tomorrow = datetime.now(UTC) + timedelta(days=2)
-    job = changed(place, schedule={"days": [f"{day_after_tomorrow:%A}".lower()]})
+    job = changed(place, schedule=only_on(day_after_tomorrow))
     ending = await place.run(job=job)
     assert ending.state is EndState.PENDING
     assert ending.resume_at is not None and ending.resume_at.date() == day_after_tomorrow.date()
     assert f"that begins at {day_after_tomorrow:%Y-%m-%d} 00:00 UTC" in ending.sentence
     assert ending.run is None and not place.state.runs()
-
-    forced = await place.run(job=job, force=True)
-    assert forced.state is EndState.DONE
-    assert counters(place).executions == 1
 
 
 async def test_a_run_that_takes_too_long_stops_and_is_continued_then_the_job_is_complete(
@@ -105,7 +103,8 @@ async def test_a_file_that_always_fails_is_flagged_after_three_attempts_until_a_
     place = make_place(served, tmp_path)
     served.faults([{"host": "storage", "fault": "503", "retry_after": 600}])
     job = changed(place, attempts_max=3)
-    first = await place.run(job=job)
+    closed = changed(place, attempts_max=3, schedule=only_on(datetime.now(UTC) + timedelta(days=2)))
+    first = await place.run(job=closed, force=True)
     assert first.state is EndState.PENDING, first.sentence
     second = await place.run(job=job)
     assert second.state is EndState.FLAGGED, second.sentence
