@@ -158,6 +158,16 @@ _TOUCHED = """
         FROM plan AS p JOIN outcomes AS o USING (action_id)
         WHERE o.word IN ('succeeded', 'revised') AND p.version_number IS NULL
     ),
+    renamed AS (
+        SELECT d.*, coalesce(by_source, by_destination) AS b
+        FROM done AS d
+        LEFT JOIN previous AS by_source
+          ON by_source.source_id = d.source_id AND coalesce(by_source.entry_kind, 'file') = d.entry_kind
+        LEFT JOIN previous AS by_destination
+          ON by_destination.destination_id = d.expected_id
+         AND coalesce(by_destination.entry_kind, 'file') = d.entry_kind
+        WHERE d.kind = 'rename' AND d.reason IN ('moved-at-source', 'moved-at-destination') AND d.source_id IS NOT NULL
+    ),
     written AS (
         SELECT source_system, source_id, source_version_id, source_path, modified_at AS source_modified_at,
                destination_path, nullif(done_name, destination_path[-1]) AS destination_name, done_id AS destination_id,
@@ -176,24 +186,25 @@ _TOUCHED = """
                done_sha256 AS sha256, done_settled_sha256 AS settled_sha256, entry_kind, 1 AS rank
         FROM done WHERE kind IN ('copy', 'make_folder') AND side = 'source'
         UNION ALL BY NAME
-        SELECT d.source_system,
-               CASE WHEN d.side = 'source' THEN d.done_id ELSE d.source_id END AS source_id,
-               CASE WHEN d.side = 'source' THEN d.done_version_id ELSE d.source_version_id END AS source_version_id,
-               d.source_path,
-               CASE WHEN d.side = 'source' THEN coalesce(d.done_modified_at, d.modified_at) ELSE d.modified_at END
-                   AS source_modified_at,
-               d.destination_path,
-               CASE WHEN d.side = 'destination' THEN nullif(d.done_name, d.destination_path[-1]) END
-                   AS destination_name,
-               CASE WHEN d.side = 'destination' THEN d.done_id ELSE d.expected_id END AS destination_id,
-               CASE WHEN d.side = 'destination' THEN d.done_version_id ELSE d.expected_version_id END
-                   AS destination_version_id,
-               CASE WHEN d.side = 'destination' THEN coalesce(d.done_modified_at, d.expected_modified_at)
-                    ELSE d.expected_modified_at END AS destination_modified_at,
-               coalesce(b.size_bytes, d.size_bytes) AS size_bytes, b.sha256, b.settled_sha256, d.entry_kind, 2 AS rank
-        FROM done AS d LEFT JOIN previous AS b ON b.source_id = d.source_id AND b.entry_kind = d.entry_kind
-        WHERE d.kind = 'rename' AND d.reason IN ('moved-at-source', 'moved-at-destination') AND d.source_id IS NOT NULL
-          AND (d.accounts OR b.source_id IS NOT NULL)
+        SELECT source_system,
+               CASE WHEN side = 'source' THEN done_id ELSE source_id END AS source_id,
+               CASE WHEN b IS NULL OR (side = 'source' AND source_version_id IS NOT DISTINCT FROM b.source_version_id)
+                    THEN CASE WHEN side = 'source' THEN done_version_id ELSE source_version_id END
+                    ELSE b.source_version_id END AS source_version_id,
+               source_path,
+               CASE WHEN b IS NULL THEN modified_at ELSE b.source_modified_at END AS source_modified_at,
+               destination_path,
+               CASE WHEN side = 'destination' THEN nullif(done_name, destination_path[-1]) END AS destination_name,
+               CASE WHEN side = 'destination' THEN done_id ELSE expected_id END AS destination_id,
+               CASE WHEN b IS NULL
+                         OR (side = 'destination' AND expected_version_id IS NOT DISTINCT FROM b.destination_version_id)
+                    THEN CASE WHEN side = 'destination' THEN done_version_id ELSE expected_version_id END
+                    ELSE b.destination_version_id END AS destination_version_id,
+               CASE WHEN b IS NULL THEN expected_modified_at ELSE b.destination_modified_at END
+                   AS destination_modified_at,
+               CASE WHEN b IS NULL THEN size_bytes ELSE b.size_bytes END AS size_bytes, b.sha256, b.settled_sha256,
+               entry_kind, 2 AS rank
+        FROM renamed WHERE accounts OR b IS NOT NULL
     ),
     found AS (
         SELECT p.source_system, p.source_id, p.source_version_id, p.source_path, p.modified_at AS source_modified_at,

@@ -339,7 +339,9 @@ class FileDecider:
         found, before = contents.pairs_there[pair_number], contents.pairs_before[pair_number]
         found.claimed = True
         folder = contents.folder
-        verdict = self._verdict(folder, one, found.there, before.before)
+        # Where ids are made of paths a move has changed them; that it is the same file is known already.
+        known = before.before._replace(source_id=one.file.id, destination_id=found.there.id)
+        verdict = self._verdict(folder, one, found.there, known)
         stays = verdict.kind is ActionKind.SKIP and verdict.reason in AT_DESTINATION
         if not stays and verdict.kind is not ActionKind.COPY:
             return [self._pair(folder, one, found.there).row(verdict)]

@@ -70,6 +70,8 @@ class History:
     clock: TickingClock = field(default_factory=TickingClock)
     told: list[str] = field(default_factory=list)
     _contents: int = 0
+    _crashed: bool = False
+    """Whether the last run has a plan from before, which the next one carries out."""
 
     def __post_init__(self) -> None:
         self.sides = {
@@ -108,8 +110,10 @@ class History:
         plan: Plan | None = None
         try:
             plan = await self._run(crash_at)
+            self._crashed = False
         except Crash:
             self.told.append("crash")
+            self._crashed = True
         except SiteHaulError as error:
             self.told.append(f"error {error.code}")
         lost = before - self._everything()
@@ -224,6 +228,7 @@ class History:
             folders = [node.id for node in side.nodes.values() if node.content is None]
             side.hidden = {self.dice.choice(folders)}
         faulty = side.outage is not None or bool(side.hidden)
+        faulty = faulty and not self._crashed
         if side.outage == "another" and not self._is_known(side):
             faulty = False  # nobody can know that a place which was never seen is another one
         self.told.append(f"run, {side.system} {side.outage or ''} {'hides a folder' if side.hidden else ''}")

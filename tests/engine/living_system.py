@@ -218,7 +218,7 @@ class LivingSystem:
         await before_publish()
         self._alive()
         parent, node, expected = self.at(path[:-1]), self.at(path), precondition.expected
-        if parent is None:
+        if parent is None or parent.content is not None:
             raise ItemError("parent-missing", f"There is no {path[:-1]}.")
         if (node and self.ref(node)) != (expected and expected.ref):
             raise PreconditionFailed("destination-changed", f"{path} is not as planned.")
@@ -237,7 +237,7 @@ class LivingSystem:
         node, parent, there = self._of(entry), self.at(to[:-1]), self.at(to)
         if node is None or self.ref(node) != entry.ref:
             raise ItemError("source-changed", f"{entry.path} is not what it was.")
-        if parent is None:
+        if parent is None or parent.content is not None:
             raise ItemError("parent-missing", f"There is no {to[:-1]}.")
         if there is not None:
             raise PreconditionFailed("destination-changed", f"Something is at {to}.")

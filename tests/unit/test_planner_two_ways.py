@@ -6,7 +6,7 @@ import pytest
 
 from migration.capabilities import Capabilities
 from migration.entries import ListingProblem
-from tests.unit.planning_support import PROCORE, Desk, a_job, printed
+from tests.unit.planning_support import PROCORE, SHARE, Desk, a_job, printed
 
 FIXED = {"deletes": {"two_sightings": False, "percent_max": 100}}
 MIRROR = {"delete_propagation": "mirror", **FIXED}
@@ -121,6 +121,13 @@ def test_moves_are_followed(tmp_path: Path, here: list[str], there: list[str], e
     linked = ["A/ = #A", "B/ = #B", "A/x = 1 t1 #A/x", "z"]
     told = [one for one in actions(tmp_path, here, there, linked) if not _is_quiet(one)]
     assert told == expected
+
+
+def test_a_file_that_was_only_moved_is_not_copied_where_ids_are_made_of_paths(tmp_path: Path) -> None:
+    before = ["A/ = #A", "B/ = #B", "A/x = 7 t1 #A/x w1", "z = #z"]
+    there = ["A/", "B/", "B/x = 7 t1", "z"]
+    told = actions(tmp_path, ["A/", "B/", "A/x = 7 t1", "z"], there, before, capabilities=SHARE)
+    assert [one for one in told if not _is_quiet(one)] == ["rename< A/x > B/x (moved-at-destination)"]
 
 
 def _is_quiet(line: str) -> bool:
