@@ -2,6 +2,7 @@
 
 import os
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from migration.jobs import Job, Location
 from migration.state import JobState
 from tasks.connections import save_connection
 from tasks.server import Server
-from tests.flows.place import Place
+from tests.flows.place import Place, make_place
+from tests.servers import ProcoreSimulators
 
 NO_SIMULATOR: Any = None
 
@@ -101,3 +103,38 @@ async def test_a_move_empties_the_source_and_leaves_the_rest_to_the_trash(both: 
     undone = await both.run("undo")
     assert undone.undone is not None and not undone.undone.counts["left"]
     assert both.files_of("here") == both.files_of("there")
+
+
+def in_procore(place: Place) -> list[dict[str, Any]]:
+    """The current files, private ones too."""
+    rows = place.served.truth()
+    return [row for row in rows if row["kind"] == "file" and row["current"] and not row["deleted"]]
+
+
+async def test_a_procore_project_and_a_folder_become_the_same_and_are_told_apart_again(
+    procore_simulator: ProcoreSimulators, prefect_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del prefect_server
+    monkeypatch.setenv("SITEHAUL_HOME", str(tmp_path / "home"))
+    served = procore_simulator(files=12, seed=5, max_file_bytes=20_000)
+    served.edit({"op": "permission", "project_id": served.project["id"], "level": 4})
+    place = make_place(served, tmp_path)
+    rules = {"delete_propagation": "mirror", "deletes": {"two_sightings": False, "percent_max": 100.0}}
+    place.job = Job.model_validate(place.job.model_dump() | {"transfer_type": "sync", "rules": rules})
+    for _ in range(2):  # the folder was empty in the first run; nothing is deleted because of a place not seen before
+        assert state_of(await place.run()) == (EndState.DONE, None)
+    first, second, third = sorted(place.files())[:3]
+    first.write_text("edited in the folder")
+    second.unlink()
+    third.rename(third.with_name("renamed there.txt"))
+    (place.copied / "New").mkdir()
+    (place.copied / "New" / "made there.txt").write_text("made in the folder")
+    before = place.found()
+    ending = await place.run()
+    assert state_of(ending) == (EndState.DONE, None)
+    assert place.found() == before
+    assert Counter(row["sha256"] for row in in_procore(place)) == before
+    assert {"renamed there.txt", "made there.txt"} <= {row["path"][-1] for row in in_procore(place)}
+    undone = await place.run("undo")
+    assert undone.undone is not None and not undone.undone.counts["left"], undone.undone
+    assert second.name in {row["path"][-1] for row in in_procore(place)}
