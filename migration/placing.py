@@ -87,6 +87,8 @@ class Folder:
     """Whether a file or folder in it takes part, so that it is needed."""
     needed: set[Side] = field(default_factory=set)
     """The sides to which something in it is copied or moved."""
+    stays: bool = False
+    """Whether something in it stays at the destination although the source does not have the folder."""
     flagged: str | None = None
     """Why it cannot be made; then nothing in it can be copied."""
 

@@ -110,7 +110,7 @@ _NO_MOVED = """
 """
 
 _LIKE = """
-    SELECT b.pair, n.id, n.name, n.ordinal FROM
+    SELECT b.pair, n.id, n.name, n.ordinal, n.version_id, n.modified_at FROM
         (SELECT * FROM files_before WHERE {id} IS NOT NULL AND size_bytes > 0
             AND NOT EXISTS (SELECT 1 FROM {listed} AS l WHERE l.id = {id} AND l.kind = 'file')) AS b
     JOIN
@@ -123,7 +123,7 @@ _LIKE = """
 """Files that are gone, and new ones with the same size, time and version: each pair only if neither is like another."""
 
 _SAME = """
-    SELECT b.pair, l.id, l.name, l.ordinal FROM files_before AS b
+    SELECT b.pair, l.id, l.name, l.ordinal, l.version_id, l.modified_at FROM files_before AS b
     JOIN {listed} AS l ON l.id = b.{id} AND l.kind = 'file' AND NOT l.deleted
 """
 
@@ -135,7 +135,9 @@ _MOVED = """
     CROSS JOIN LATERAL (SELECT
         (s.ordinal IS DISTINCT FROM b.ordinal OR s.name <> b.source_path[-1]) AS source_moved,
         (d.ordinal IS DISTINCT FROM b.ordinal OR d.name <> coalesce(b.destination_name, b.destination_path[-1]))
-            AS destination_moved)
+            AS destination_moved,
+        coalesce(d.version_id = b.destination_version_id, d.modified_at = b.destination_modified_at, true)
+            AS destination_as_left)
     WHERE s.ordinal IS NOT NULL AND d.ordinal IS NOT NULL AND ({wanted})
 """
 
@@ -205,7 +207,9 @@ def define_moved(
         same = _SAME.format(listed=listed, id=identity)
         like = _LIKE.format(listed=listed, id=identity, version=version, modified=modified, size=size)
         database.execute(f"CREATE TABLE {view} AS {same if survives else f'{same} UNION ALL {like}'}")
-    wanted = "source_moved OR destination_moved" if destination_moves else "source_moved AND NOT destination_moved"
+    wanted = "source_moved OR destination_moved"
+    if not destination_moves:
+        wanted = "source_moved AND NOT destination_moved AND destination_as_left"
     follows = "source_moved IS FALSE" if destination_moves else "false"
     if destination_moves and destination_wins:
         follows = "destination_moved"

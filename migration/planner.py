@@ -67,6 +67,11 @@ class Verdict(NamedTuple):
     side: Side = Side.DESTINATION
     aside: Side | None = None
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it deletes, at once or when the next run confirms it."""
+        return self.kind is ActionKind.DELETE or self.reason == MISSING_ONCE
+
 
 @dataclass(frozen=True, slots=True)
 class Ends:

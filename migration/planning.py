@@ -303,7 +303,8 @@ class _Making:
                 yield ordinal
 
     def _folder_moves(self, side: Side, folders: FolderDecider) -> list[Row]:
-        return [folders.moved(self._moved(side, move), side, move) for move in self._tree.moves[side]]
+        found = ((move, self._moved(side, move)) for move in self._tree.moves[side])
+        return [folders.moved(folder, side, move) for move, folder in found if not folder.flagged]
 
     def _moved(self, side: Side, move: Move) -> Folder:
         return next(
@@ -313,7 +314,8 @@ class _Making:
         )
 
     def _moved_ordinals(self) -> set[int]:
-        return {self._moved(side, move).ordinal for side in Side for move in self._tree.moves[side] if not move.parked}
+        moves = ((move, self._moved(side, move)) for side in Side for move in self._tree.moves[side])
+        return {folder.ordinal for move, folder in moves if not move.parked and not folder.flagged}
 
 
 def _file_moves(moving: Sequence[Moving], namer: Namer) -> list[Row]:

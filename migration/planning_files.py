@@ -400,6 +400,7 @@ class FileDecider:
             verdict = self._verdict_there(contents.folder, one, known.before if known else None)
             if verdict is not None:
                 decided.append((one, known, verdict))
+        self._note_what_stays(contents, decided)
         names = self._names_here(contents, [(one, known) for one, known, _ in decided])
         rows: list[Row] = []
         for (one, _, verdict), new in zip(decided, names, strict=True):
@@ -410,6 +411,10 @@ class FileDecider:
             pair = self._pair(contents.folder, None, one.there, name_here=new.name, name_there=one.name)
             rows.append(pair.row(verdict, detail=", ".join(new.changes) or None))
         return rows
+
+    def _note_what_stays(self, contents: _Contents, decided: Sequence[tuple[_There, _Before | None, Verdict]]) -> None:
+        leaving = {id(one) for one, _, verdict in decided if verdict.deletes}
+        contents.folder.stays = any(one.there.is_file and id(one) not in leaving for one in contents.there)
 
     def _claim_what_is_left_out(self, contents: _Contents) -> None:
         """A file that a rule leaves out is there all the same: what was made of it is not without a source."""

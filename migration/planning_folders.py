@@ -91,8 +91,18 @@ class FolderDecider:
 
     def rows_there(self) -> list[Row]:
         """The rows of folders that only the destination has."""
-        found = ((folder, self._verdict_there(folder)) for folder in self.folders[1:] if folder.id is None)
-        return [self._pair(folder).row(verdict, detail=_detail(folder)) for folder, verdict in found if verdict]
+        verdicts: dict[int, Verdict] = {}
+        for folder in reversed(self.folders[1:]):
+            if folder.id is not None:
+                continue
+            verdict = self._verdict_there(folder)
+            if verdict is not None and not (verdict.deletes and folder.stays):
+                verdicts[folder.ordinal] = verdict
+            goes = folder.ordinal in verdicts and verdicts[folder.ordinal].deletes
+            if not goes and folder.parent is not None:
+                folder.parent.stays = True
+        found = (folder for folder in self.folders if folder.ordinal in verdicts)
+        return [self._pair(folder).row(verdicts[folder.ordinal], detail=_detail(folder)) for folder in found]
 
     def _rows(self, folder: Folder) -> Iterator[Row]:
         verdict = self._verdict(folder)

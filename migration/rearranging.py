@@ -70,10 +70,10 @@ class Mover:
         if found is None or not self._is_meant(found, action):
             there = await connector.stat(new) if found is None else None
             if there is not None and self._is_meant(there, action):
-                return there
+                return _known_as_planned(there, there, action)
             raise _changed(action, "is gone" if found is None else "is another one now")
         ref = await self._moved_to(found, new)
-        return await connector.stat(new) or _at(found, ref, new)
+        return _known_as_planned(await connector.stat(new) or _at(found, ref, new), found, action)
 
     async def _moved_to(self, found: Entry, new: PathParts) -> Ref:
         try:
@@ -122,6 +122,15 @@ def _key(path: PathParts) -> PathParts:
 def _at(found: Entry, ref: Ref, path: PathParts) -> Entry:
     """The entry as it was found, at its new place."""
     return replace(found, ref=ref, name=path[-1], path=path)
+
+
+def _known_as_planned(moved: Entry, found: Entry, action: Action) -> Entry:
+    """The entry in the version that the plan saw if it was changed since, so that the next run notices the change."""
+    seen = action.expected
+    if seen is None or seen.ref.version_id is None or found.ref.version_id == seen.ref.version_id:
+        return moved
+    ref = replace(moved.ref, version_id=seen.ref.version_id)
+    return replace(moved, ref=ref, modified_at=seen.modified_at)
 
 
 def _changed(action: Action, what: str) -> PreconditionFailed:

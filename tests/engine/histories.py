@@ -273,7 +273,9 @@ def told_plan(plan: Plan) -> list[str]:
 
 
 def _changing(plan: Plan) -> int:
-    waiting = plan.summary.reasons.get("skip", {}).get("missing-once", 0)
+    """How much the plan changes, or will once a second look confirms it."""
+    skipped = plan.summary.reasons.get("skip", {})
+    waiting = sum(skipped.get(reason, 0) for reason in ("missing-once", "another-place", "place-not-known-yet"))
     return waiting + sum(count for kinds in plan.summary.changes.values() for count in kinds.values())
 
 
