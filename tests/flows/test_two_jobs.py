@@ -117,7 +117,7 @@ def test_two_analyses_share_one_limit(
     limit = 30
     served = procore_simulator(
         files=120, seed=52, max_file_bytes=5_000,
-        settings={"hourly_calls": limit, "spike_calls": 1000, "latency_ms": 80.0},
+        settings={"hourly_calls": limit, "spike_calls": 1000, "latency_ms": 250.0},
     )  # fmt: skip
     two = two_jobs(served, prefect_server, tmp_path, monkeypatch, hourly_calls=limit, spike_calls=1000, page_size=4)
     endings = two.run()

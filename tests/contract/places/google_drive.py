@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime
@@ -53,6 +54,8 @@ class GoogleDrivePlace(Place):
 
     async def plant(self, path: PathParts, content: bytes, modified_at: datetime = MODIFIED) -> None:
         self.cloud.plant((self.name, *path), content, modified_at)
+        # What is made next is younger by Google's clock, which knows milliseconds: the older one of a name stays.
+        await asyncio.sleep(0.002)
 
     async def plant_folder(self, path: PathParts) -> None:
         self.cloud.plant_folder((self.name, *path))
